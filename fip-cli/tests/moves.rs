@@ -1,0 +1,297 @@
+//! An address that moves under load: from host to host, and from workload to workload.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../../fip-core/tests/lab/mod.rs"]
+mod lab;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use lab::{
+    Capture, Claim, Family, Fip, Host, Lan, Ns, PATIENCE, Prober, Run, TcpFlow, UdpFlow, Whoami,
+    Workload, add_route_to, lan,
+};
+
+/// Two hosts, a workload on each, and a LAN client.
+struct Scene {
+    lan: Lan,
+    client: Arc<Ns>,
+    a: Host,
+    b: Host,
+    old: Workload,
+    new: Workload,
+    _servers: [Whoami; 2],
+}
+
+impl Scene {
+    fn new() -> Self {
+        let lan = Lan::new();
+        let client = Arc::new(lan.client());
+        let (a, b) = (lan.host_a(), lan.host_b());
+        a.bridge("br0", 18);
+        b.bridge("br0", 20);
+        let old = a.workload("old", "br0", 18, 2);
+        let new = b.workload("new", "br0", 20, 2);
+        let servers = [Whoami::start(&old, &[80]), Whoami::start(&new, &[80])];
+        Self {
+            lan,
+            client,
+            a,
+            b,
+            old,
+            new,
+            _servers: servers,
+        }
+    }
+}
+
+fn fip(ns: &Ns) -> Fip<'_> {
+    Fip::new(env!("CARGO_BIN_EXE_fip"), ns)
+}
+
+/// Moves the address: the new host waits for it, then the old one lets it go. Returns the claims
+/// that the LAN heard meanwhile.
+fn hand_over(
+    (scene, prober): (&Scene, &Prober),
+    floating: IpAddr,
+    from: &Host,
+    (to, fixed): (&Host, IpAddr),
+) -> Vec<Claim> {
+    let capture = Capture::start(&scene.lan.switch);
+    let command = format!("bind {floating} {fixed} --rival wait --deadline 10s --probe 100ms");
+    let mut waiting = fip(to).spawn(&command);
+    // It asks, it is told that the address is taken, and however long that lasts, it waits.
+    let claimed = Claim::Holds(to.mac("eth0"));
+    capture.wait_for_claim(floating, &Claim::Probes(to.mac("eth0")));
+    capture.wait_for_claim(floating, &Claim::Holds(from.mac("eth0")));
+    prober.wait_for_answers(500);
+    assert!(waiting.is_running(), "{} did not wait", to.name());
+    capture.catch_up(&scene.client);
+    assert!(
+        !capture.claims(floating).contains(&claimed),
+        "{} did not wait",
+        to.name()
+    );
+    fip(from).ok(&format!("unbind {floating}"));
+    Run::new(&command, waiting.finish(PATIENCE)).exits(0);
+    capture.wait_for_claim(floating, &claimed);
+    capture.catch_up(&scene.client);
+    capture.claims(floating)
+}
+
+/// Panics unless the one host's last word precedes the other's first, and both spoke.
+fn assert_one_after_the_other(claims: &[Claim], first: &str, second: &str) {
+    let holders: Vec<&str> = claims
+        .iter()
+        .filter_map(|claim| match claim {
+            Claim::Holds(mac) => Some(mac.as_str()),
+            Claim::Probes(_) => None,
+        })
+        .collect();
+    let changes: Vec<_> = holders
+        .chunk_by(|a, b| a == b)
+        .map(|chunk| chunk[0])
+        .collect();
+    assert_eq!(
+        changes,
+        [first, second],
+        "who answered for the address, in order: {holders:?}"
+    );
+}
+
+/// Panics unless `first` answered, then `second`, and neither in between.
+fn assert_answers_change_once(what: &str, seen: &[String], first: &str, second: &str) {
+    let names: Vec<&str> = seen.iter().map(String::as_str).collect();
+    let changes: Vec<_> = names
+        .chunk_by(|a, b| a == b)
+        .map(|chunk| chunk[0])
+        .collect();
+    assert_eq!(changes, [first, second], "{what}: who answered, in order");
+}
+
+/// Panics if the host still translates a flow between the two addresses.
+fn assert_no_flow(host: &Host, floating: IpAddr, fixed: IpAddr) {
+    let family = if floating.is_ipv4() { "ipv4" } else { "ipv6" };
+    let flows = host.tool("conntrack", &["-L", "-f", family], "");
+    let left: Vec<_> = flows
+        .lines()
+        .filter(|flow| {
+            let names = |address: IpAddr| {
+                flow.split_whitespace().any(|word| {
+                    word.strip_prefix("src=").or(word.strip_prefix("dst="))
+                        == Some(&address.to_string())
+                })
+            };
+            names(floating) && names(fixed)
+        })
+        .collect();
+    assert!(
+        left.is_empty(),
+        "{} has kept flows of {floating}: {left:#?}",
+        host.name()
+    );
+}
+
+fn move_under_load(family: Family) {
+    let scene = Scene::new();
+    let floating = lan(family, 200);
+    let (old, new) = (scene.old.address(family), scene.new.address(family));
+    let (mac_a, mac_b) = (scene.a.mac("eth0"), scene.b.mac("eth0"));
+    fip(&scene.a).ok(&format!("bind {floating} {old} --announce 1 --probe 20ms"));
+    let mut connection = TcpFlow::open(&scene.client, (floating, 80));
+    assert_eq!(connection.ask().unwrap().name, "old");
+
+    let prober = Prober::start(&scene.client, (floating, 80));
+    prober.wait_for("old");
+    let claims = hand_over((&scene, &prober), floating, &scene.a, (&scene.b, new));
+    prober.wait_for("new");
+    let (udp, tcp) = prober.stop();
+
+    assert_one_after_the_other(&claims, &mac_a, &mac_b);
+    assert_answers_change_once("UDP, one flow", &udp, "old", "new");
+    assert_answers_change_once("TCP connections", &tcp, "old", "new");
+    assert_no_flow(&scene.a, floating, old);
+    let answer = connection.ask();
+    assert!(
+        answer.is_err(),
+        "the TCP connection of before goes on: {answer:?}"
+    );
+
+    // And back again: the flow that went through B meanwhile finds its way.
+    let prober = Prober::start(&scene.client, (floating, 80));
+    prober.wait_for("new");
+    let claims = hand_over((&scene, &prober), floating, &scene.b, (&scene.a, old));
+    prober.wait_for("old");
+    let (udp, tcp) = prober.stop();
+    assert_one_after_the_other(&claims, &mac_b, &mac_a);
+    assert_answers_change_once("UDP, one flow, back", &udp, "new", "old");
+    assert_answers_change_once("TCP connections, back", &tcp, "new", "old");
+    assert_no_flow(&scene.b, floating, new);
+}
+
+#[test]
+fn an_ipv4_address_moves_between_hosts() {
+    move_under_load(Family::V4);
+}
+
+#[test]
+fn an_ipv6_address_moves_between_hosts() {
+    move_under_load(Family::V6);
+}
+
+/// A client that has not heard of the move sends on to the old host. The flows of before must
+/// not reach the old workload even so.
+#[test]
+fn the_old_host_forgets_the_flows_of_an_unbound_address() {
+    let scene = Scene::new();
+    for family in Family::BOTH {
+        let floating = lan(family, 200);
+        let old = scene.old.address(family);
+        fip(&scene.a).ok(&format!("bind {floating} {old} --announce 1 --probe 20ms"));
+        let mut udp = UdpFlow::open(&scene.client, (floating, 80));
+        let mut tcp = TcpFlow::open(&scene.client, (floating, 80));
+        assert_eq!(udp.ask().unwrap().name, "old");
+        assert_eq!(tcp.ask().unwrap().name, "old");
+        let mac = scene.a.mac("eth0");
+        scene.client.ip(&format!(
+            "neigh replace {floating} lladdr {mac} dev eth0 nud permanent"
+        ));
+        fip(&scene.a).ok(&format!("unbind {floating}"));
+        assert_no_flow(&scene.a, floating, old);
+        let answer = udp.ask();
+        assert!(answer.is_none(), "the UDP flow goes on: {answer:?}");
+        let answer = tcp.ask();
+        assert!(answer.is_err(), "the TCP connection goes on: {answer:?}");
+        assert_no_flow(&scene.a, floating, old);
+    }
+}
+
+/// What a workload itself has begun ends with the binding as well.
+#[test]
+fn flows_that_the_workload_began_are_forgotten_too() {
+    let scene = Scene::new();
+    // Untranslated, it arrives and is answered as well.
+    add_route_to(&scene.client, 18, 11);
+    let _server = Whoami::start(&scene.client, &[80]);
+    for family in Family::BOTH {
+        let floating = lan(family, 200);
+        let old = scene.old.address(family);
+        fip(&scene.a).ok(&format!("bind {floating} {old} --announce 1 --probe 20ms"));
+        let mut flow = UdpFlow::open(&scene.old, (lan(family, 1), 80));
+        assert_eq!(flow.ask().unwrap().peer, floating);
+        fip(&scene.a).ok(&format!("unbind {floating}"));
+        assert_no_flow(&scene.a, floating, old);
+        let answer = flow
+            .ask()
+            .expect("it still leaves with the floating address");
+        assert_eq!(answer.peer, old);
+    }
+}
+
+#[test]
+fn a_long_flow_follows_its_address_to_another_workload_at_once() {
+    let scene = Scene::new();
+    let next = scene.a.workload("next", "br0", 18, 3);
+    let _server = Whoami::start(&next, &[80]);
+    for family in Family::BOTH {
+        let floating = lan(family, 200);
+        let (old, next) = (scene.old.address(family), next.address(family));
+        fip(&scene.a).ok(&format!("bind {floating} {old} --announce 1 --probe 20ms"));
+        let mut udp = UdpFlow::open(&scene.client, (floating, 80));
+        let mut tcp = TcpFlow::open(&scene.client, (floating, 80));
+        assert_eq!(udp.ask().unwrap().name, "old");
+        assert_eq!(tcp.ask().unwrap().name, "old");
+        let prober = Prober::start(&scene.client, (floating, 80));
+        prober.wait_for("old");
+
+        fip(&scene.a)
+            .run(&format!("bind {floating} {next}"))
+            .exits(3);
+        assert_eq!(udp.ask().unwrap().name, "old", "refused, nothing changed");
+        fip(&scene.a).ok(&format!("bind {floating} {next} --replace --announce 1"));
+
+        assert_eq!(udp.ask().unwrap().name, "next");
+        let answer = tcp.ask();
+        assert!(answer.is_err(), "the TCP connection goes on: {answer:?}");
+        assert_no_flow(&scene.a, floating, old);
+        prober.wait_for("next");
+        let (udp, tcp) = prober.stop();
+        assert_answers_change_once("UDP, one flow", &udp, "old", "next");
+        assert_answers_change_once("TCP connections", &tcp, "old", "next");
+    }
+}
+
+/// Re-targeting one port leaves the flows of the other ports alone.
+#[test]
+fn moving_one_port_leaves_the_flows_of_the_others() {
+    let scene = Scene::new();
+    let next = scene.a.workload("next", "br0", 18, 3);
+    let _servers = [
+        Whoami::start(&next, &[80]),
+        Whoami::start(&scene.old, &[81]),
+    ];
+    for family in Family::BOTH {
+        let floating = lan(family, 200);
+        let (old, next) = (scene.old.address(family), next.address(family));
+        let quick = "--announce 1 --probe 20ms";
+        fip(&scene.a).ok(&format!(
+            "bind {floating} {old} -p udp:80 -p udp:81 -p tcp:81 {quick}"
+        ));
+        let mut moved = UdpFlow::open(&scene.client, (floating, 80));
+        let mut kept = UdpFlow::open(&scene.client, (floating, 81));
+        let mut connection = TcpFlow::open(&scene.client, (floating, 81));
+        assert_eq!(moved.ask().unwrap().name, "old");
+        assert_eq!(kept.ask().unwrap().name, "old");
+        assert_eq!(connection.ask().unwrap().name, "old");
+        fip(&scene.a).ok(&format!(
+            "bind {floating} {next} -p udp:80 --replace {quick}"
+        ));
+        assert_eq!(moved.ask().unwrap().name, "next");
+        assert_eq!(kept.ask().unwrap().name, "old");
+        assert_eq!(
+            connection.ask().unwrap().name,
+            "old",
+            "the connection was cut"
+        );
+    }
+}

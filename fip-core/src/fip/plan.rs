@@ -1,0 +1,227 @@
+//! From what is wanted to the steps that lead there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+use crate::address::AddressBinder;
+use crate::binding::Binding;
+use crate::conntrack;
+use crate::diff::{Changes, diff};
+use crate::error::{Error, Result};
+use crate::kernel::{AddressChange, Flows, Kernel, Link};
+use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Value};
+
+use super::goal::Wanted;
+use super::view::View;
+
+/// What has to be done, and what the user should know. Printed as `nft` and `ip` would be told.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Changes of the packet filter, one transaction.
+    pub rules: Changes,
+    /// Changes of the links' addresses.
+    pub addresses: Vec<AddressChange>,
+    /// Tracked connections to forget.
+    pub flows: Vec<Flows>,
+    /// What works against it, though it will be done.
+    pub warnings: Vec<String>,
+    /// The links that get new addresses, with these.
+    pub claims: Vec<(Link, Vec<IpAddr>)>,
+    address_lines: Vec<String>,
+}
+
+impl Plan {
+    /// Nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.addresses.is_empty()
+    }
+
+    /// The changes as text, in the order in which they are made.
+    pub fn lines(&self) -> Vec<String> {
+        let (removed, added): (Vec<_>, Vec<_>) =
+            self.address_lines.iter().cloned().partition(|line| line.starts_with("delete"));
+        [removed, self.rules.lines(), added].concat()
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.lines().iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// A floating address with the link it goes to.
+type Places = BTreeMap<IpAddr, Link>;
+
+/// Plans the way from what is to what is wanted.
+pub(super) fn plan<K: Kernel>(
+    kernel: &mut K,
+    view: &mut View,
+    wanted: &Wanted,
+    mark: Option<Mark>,
+) -> Result<Plan> {
+    let places = places(view, wanted)?;
+    let mark = mark.or(view.mark()).unwrap_or_default();
+    let rules = rules(view, wanted, &places, mark)?;
+    let scope: HashSet<IpAddr> = wanted.keys().copied().collect();
+    let indexes: HashMap<IpAddr, u32> = places.iter().map(|(ip, link)| (*ip, link.index)).collect();
+    let flows = wanted.iter().flat_map(|(floating, after)| {
+        let before = view.bindings_of(*floating);
+        conntrack::outdated(*floating, before.iter(), after.iter())
+    });
+    let flows = flows.collect();
+    let warnings = warnings(view, wanted, mark);
+    let binder = AddressBinder::new(kernel, &mut view.links);
+    let addresses = binder.plan(&scope, &indexes);
+    let address_lines = addresses.iter().map(|change| binder.describe(change)).collect();
+    let claims = claims(&addresses, &places);
+    Ok(Plan { rules, addresses, flows, warnings, claims, address_lines })
+}
+
+fn places(view: &View, wanted: &Wanted) -> Result<Places> {
+    let mut places = Places::new();
+    for (floating, bindings) in wanted {
+        for binding in bindings {
+            let link = view.links.uplink(*floating, binding.uplink())?;
+            if link.loopback {
+                let why = format!("{} is the loopback link: no neighbour could reach it", link.name);
+                return Err(Error::refused(*floating, why));
+            }
+            let other = places.insert(*floating, link.clone()).filter(|old| old.index != link.index);
+            if let Some(other) = other {
+                let why = format!("a floating address is on one link, not on {} and {}", other.name, link.name);
+                return Err(Error::refused(*floating, why));
+            }
+        }
+        if !bindings.is_empty() {
+            view.links.check(*floating)?;
+        }
+    }
+    Ok(places)
+}
+
+fn rules(view: &View, wanted: &Wanted, places: &Places, mark: Mark) -> Result<Changes> {
+    let mut desired = Elements::new();
+    for (floating, bindings) in wanted {
+        let Some(link) = places.get(floating) else { continue };
+        for binding in bindings {
+            let network = view.links.network_of(binding.fixed());
+            for (key, value) in nat::elements(binding, &link.name, network) {
+                check_egress(view, wanted, &desired, binding, (&key, &value))?;
+                desired.insert(key, value);
+            }
+        }
+    }
+    let current = current(view, wanted, &desired);
+    let mut changes = Changes::default();
+    // First without the table as a whole, to see what is left of it.
+    for (key, value) in current.iter().filter(|(key, value)| desired.get(key) != Some(value)) {
+        changes.remove.push((key.clone(), value.clone()));
+    }
+    changes.add = desired.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let networks = changes.remove.iter().chain(&changes.add).filter_map(|(_, value)| value.fixed());
+    let networks = networks.filter_map(|fixed| view.links.network_of(fixed)).collect();
+    let used = view.used_networks(networks, &changes);
+    desired.extend(used.into_iter().map(|network| (Key::Hairpin(network), Value::Member)));
+    let families: BTreeSet<Family> =
+        Family::ALL.into_iter().filter(|family| view.has_translations(*family, &changes)).collect();
+    Ok(finish(view, desired, current, &families, mark))
+}
+
+/// The elements that the wanted bindings are about: theirs as they are, and whatever is where
+/// theirs shall be.
+fn current(view: &View, wanted: &Wanted, desired: &Elements) -> Elements {
+    let mut current = Elements::new();
+    for floating in wanted.keys() {
+        current.extend(view.elements_of(*floating));
+    }
+    let networks: BTreeSet<_> = current
+        .values()
+        .chain(desired.values())
+        .filter_map(|value| view.links.network_of(value.fixed()?))
+        .collect();
+    let hairpins = networks.into_iter().map(Key::Hairpin);
+    for key in desired.keys().cloned().chain(hairpins) {
+        if let Some(value) = view.elements().get(&key) {
+            current.insert(key, value.clone());
+        }
+    }
+    current
+}
+
+fn finish(
+    view: &View,
+    desired: Elements,
+    current: Elements,
+    families: &BTreeSet<Family>,
+    mark: Mark,
+) -> Changes {
+    let chains = view.snapshot.ruleset.passes.keys().copied();
+    let mut desired = Ruleset::desired(desired, families, mark, chains);
+    let mut current = view.ruleset_with(current);
+    let intact = current.skeleton == desired.skeleton;
+    if !intact && desired.skeleton.is_some() && current.skeleton.is_some() {
+        // The table is made anew, with everybody's elements.
+        let mut all = view.elements().clone();
+        for (key, value) in &current.elements {
+            if desired.elements.get(key) != Some(value) {
+                all.remove(key);
+            }
+        }
+        all.append(&mut desired.elements);
+        desired.elements = all;
+        current.elements = view.elements().clone();
+    }
+    diff(&desired, &current)
+}
+
+/// A fixed address can send from one floating address only (of each uplink).
+fn check_egress(
+    view: &View,
+    wanted: &Wanted,
+    desired: &Elements,
+    binding: &Binding,
+    (key, value): (&Key, &Value),
+) -> Result<()> {
+    let Value::Snat(floating) = value else { return Ok(()) };
+    let holder = desired.get(key).or_else(|| view.elements().get(key));
+    let Some(Value::Snat(holder)) = holder.filter(|holder| *holder != value) else {
+        return Ok(());
+    };
+    let leaves = wanted.contains_key(holder) && !desired.contains_key(key);
+    let owner = view.elements().get(&Key::Dnat(*holder)).and_then(Value::note);
+    let owner = match owner {
+        Some(note) => note.owner.clone(),
+        // The floating address is gone, its egress was left behind.
+        None if !desired.contains_key(key) => return Ok(()),
+        None => binding.owner().clone(),
+    };
+    if leaves {
+        return Ok(());
+    }
+    let what = format!("the egress of {} (wanted for {floating})", binding.fixed());
+    Err(Error::Bound { what, fixed: *holder, owner })
+}
+
+fn claims(changes: &[AddressChange], places: &Places) -> Vec<(Link, Vec<IpAddr>)> {
+    let mut claims: BTreeMap<u32, (Link, Vec<IpAddr>)> = BTreeMap::new();
+    for change in changes {
+        if let AddressChange::Add(address) = change
+            && let Some(link) = places.get(&address.network.ip())
+        {
+            let entry = claims.entry(link.index).or_insert_with(|| (link.clone(), Vec::new()));
+            entry.1.push(address.network.ip());
+        }
+    }
+    claims.into_values().collect()
+}
+
+fn warnings(view: &View, wanted: &Wanted, mark: Mark) -> Vec<String> {
+    let mut warnings: Vec<String> = Vec::new();
+    for binding in wanted.values().flatten() {
+        warnings.extend(super::status::obstacles(view, binding, mark));
+    }
+    let mut seen = HashSet::new();
+    warnings.retain(|warning| seen.insert(warning.clone()));
+    warnings
+}

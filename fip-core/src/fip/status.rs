@@ -1,0 +1,114 @@
+//! How the bindings are.
+
+use std::collections::HashMap;
+
+use crate::binding::Binding;
+use crate::kernel::{Counter, Link};
+use crate::nat::{self, Family, Key, Mark, Pass, Skeleton};
+
+use super::view::View;
+
+/// A binding that is in the kernel, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The binding; its uplink is the link that carries it.
+    pub binding: Binding,
+    /// What keeps it from working; nothing if it is well.
+    pub problems: Vec<String>,
+    /// Packets that arrived for it.
+    pub packets: u64,
+    /// Bytes that arrived for it, with IP headers.
+    pub bytes: u64,
+}
+
+/// The state of all bindings.
+pub(super) fn list(view: &View, counters: Vec<Counter>) -> Vec<Status> {
+    let counters: HashMap<Key, Counter> =
+        counters.into_iter().map(|counter| (counter.key.clone(), counter)).collect();
+    let mark = view.mark().unwrap_or_default();
+    let common = table_problems(view, mark);
+    nat::bindings(view.elements())
+        .into_iter()
+        .map(|bound| {
+            let counted = || bound.keys.iter().filter_map(|key| counters.get(key));
+            let mut problems = common.clone();
+            problems.extend(address_problem(view, &bound.binding));
+            problems.extend(pass_problem(view, &bound.binding));
+            problems.extend(obstacles(view, &bound.binding, mark));
+            Status {
+                packets: counted().map(|counter| counter.packets).sum(),
+                bytes: counted().map(|counter| counter.bytes).sum(),
+                binding: bound.binding,
+                problems,
+            }
+        })
+        .collect()
+}
+
+fn table_problems(view: &View, mark: Mark) -> Vec<String> {
+    match &view.snapshot.ruleset.skeleton {
+        Some(skeleton) if *skeleton != Skeleton::new(mark) => {
+            vec!["the table inet fip was altered; bind or apply again to repair it".to_owned()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn address_problem(view: &View, binding: &Binding) -> Option<String> {
+    let floating = binding.floating();
+    let Some(name) = binding.uplink() else {
+        return Some(format!("{floating} has no uplink; bind it again"));
+    };
+    let Some(link) = view.links.named(name) else {
+        return Some(format!("there is no link named {name}; bind {floating} again"));
+    };
+    if !view.links.carrying(floating).any(|address| address.link == link.index) {
+        return Some(format!("{floating} is not on {name}; bind it again"));
+    }
+    None
+}
+
+fn pass_problem(view: &View, binding: &Binding) -> Option<String> {
+    let family = Family::of(binding.floating());
+    match view.snapshot.ruleset.passes.get(&family)? {
+        Pass::There { .. } => None,
+        Pass::Absent { .. } | Pass::Misplaced { .. } => Some(format!(
+            "the rule for floating addresses in {} filter DOCKER-USER is not as it should be; bind or apply again",
+            family.nft()
+        )),
+    }
+}
+
+/// What works against a binding though it is bound: links that are down, a fixed address that is
+/// nowhere, other people's firewalls.
+pub(super) fn obstacles(view: &View, binding: &Binding, mark: Mark) -> Vec<String> {
+    let mut found = Vec::new();
+    let down = |link: &Link| (!link.running).then(|| format!("{} is down or has no carrier", link.name));
+    let uplink = view.links.uplink(binding.floating(), binding.uplink());
+    found.extend(uplink.ok().and_then(down));
+    let fixed = binding.fixed();
+    let toward = view.links.toward(fixed);
+    match toward {
+        Some(link) => found.extend(down(link)),
+        None => found.push(format!("{fixed} is in no subnet of this host: it may be unreachable")),
+    }
+    let family = Family::of(fixed);
+    for (chain, families) in &view.snapshot.foreign.dropping {
+        if families.contains(&family) {
+            found.push(format!(
+                "the chain {chain} drops forwarded packets; if its rules do not accept them, add: \
+                 nft insert rule {chain} meta mark and {mark} == {mark} accept"
+            ));
+        }
+    }
+    let guarded = |link: &&Link| {
+        view.snapshot.foreign.guarded.contains(&(family, link.name.clone()))
+    };
+    if let Some(link) = toward.filter(guarded) {
+        found.push(format!(
+            "Docker drops what is not published on {}; start dockerd with --bridge-accept-fwmark={mark}/{mark}",
+            link.name
+        ));
+    }
+    found
+}

@@ -1,0 +1,154 @@
+//! What is known of the host: read once, then kept up to date with our own changes, and read again
+//! when somebody else changed something.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::IpNetwork;
+
+use crate::address::Links;
+use crate::binding::{Binding, Protocol};
+use crate::diff::Changes;
+use crate::error::Result;
+use crate::kernel::{Kernel, Rtnl};
+use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Skeleton, Snapshot, Value};
+
+/// The ruleset and the links of a host.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) snapshot: Snapshot,
+    pub(super) links: Links,
+    /// How many translations lead to each fixed address.
+    fixed: BTreeMap<IpAddr, usize>,
+}
+
+impl View {
+    /// Reads all of it.
+    pub(super) fn read<K: Kernel>(kernel: &mut K) -> Result<Self> {
+        // Asked first: what changes from here on is noticed the next time.
+        kernel.changed()?;
+        let links = Links::read(kernel)?;
+        let mut this = Self { snapshot: kernel.snapshot()?, links, fixed: BTreeMap::new() };
+        this.count_fixed();
+        Ok(this)
+    }
+
+    fn count_fixed(&mut self) {
+        self.fixed.clear();
+        for fixed in self.snapshot.ruleset.elements.values().filter_map(Value::fixed) {
+            *self.fixed.entry(fixed).or_default() += 1;
+        }
+    }
+
+    /// Reads the links again if they changed.
+    pub(super) fn refresh_links(&mut self, kernel: &mut impl Rtnl) -> Result<()> {
+        if kernel.changed()? {
+            self.links = Links::read(kernel)?;
+        }
+        Ok(())
+    }
+
+    /// The elements of all bindings.
+    pub(super) fn elements(&self) -> &Elements {
+        &self.snapshot.ruleset.elements
+    }
+
+    /// The mark of the table that is there.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        self.snapshot.ruleset.skeleton.as_ref().and_then(Skeleton::mark)
+    }
+
+    /// The elements of one floating address: found by key, however many others there are.
+    pub(super) fn elements_of(&self, floating: IpAddr) -> Elements {
+        let all = self.elements();
+        let first = Key::Port(floating, Protocol::Tcp, 0);
+        let last = Key::Port(floating, Protocol::Sctp, u16::MAX);
+        let mut found: Elements =
+            all.range(first..=last).map(|(key, value)| (key.clone(), value.clone())).collect();
+        if let Some((key, value)) = all.get_key_value(&Key::Dnat(floating)) {
+            if let (Some(fixed), Some(uplink)) =
+                (value.fixed(), value.note().and_then(|note| note.uplink.clone()))
+            {
+                let egress = all.get_key_value(&Key::Snat(uplink, fixed));
+                let ours = egress.filter(|(_, value)| **value == Value::Snat(floating));
+                found.extend(ours.map(|(key, value)| (key.clone(), value.clone())));
+            }
+            found.insert(key.clone(), value.clone());
+        }
+        found
+    }
+
+    /// The bindings of one floating address.
+    pub(super) fn bindings_of(&self, floating: IpAddr) -> Vec<Binding> {
+        nat::bindings(&self.elements_of(floating)).into_iter().map(|bound| bound.binding).collect()
+    }
+
+    /// The networks of these fixed addresses, with what will be there after `changes`.
+    pub(super) fn used_networks(
+        &self,
+        networks: BTreeSet<IpNetwork>,
+        changes: &Changes,
+    ) -> BTreeSet<IpNetwork> {
+        let mut delta: BTreeMap<IpAddr, isize> = BTreeMap::new();
+        for (sign, list) in [(-1, &changes.remove), (1, &changes.add)] {
+            for fixed in list.iter().filter_map(|(_, value)| value.fixed()) {
+                *delta.entry(fixed).or_default() += sign;
+            }
+        }
+        let added = |network: &IpNetwork| {
+            delta.iter().any(|(fixed, &count)| count > 0 && network.contains(*fixed))
+        };
+        let kept = |network: &IpNetwork| {
+            let range = self.fixed.range(network.network()..=network.broadcast());
+            range.into_iter().any(|(fixed, &count)| {
+                count as isize + delta.get(fixed).copied().unwrap_or_default() > 0
+            })
+        };
+        networks.into_iter().filter(|network| added(network) || kept(network)).collect()
+    }
+
+    /// Whether any translation of this family is left after `changes`.
+    pub(super) fn has_translations(&self, family: Family, changes: &Changes) -> bool {
+        let of_family = |key: &Key| match key {
+            Key::Dnat(floating) | Key::Port(floating, ..) => Family::of(*floating) == family,
+            Key::Snat(..) | Key::Hairpin(_) => false,
+        };
+        let (first, last): (IpAddr, IpAddr) = match family {
+            Family::V4 => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
+            Family::V6 => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from_bits(u128::MAX).into()),
+        };
+        let removed: BTreeSet<&Key> = changes.remove.iter().map(|(key, _)| key).collect();
+        let whole = self.elements().range(Key::Dnat(first)..=Key::Dnat(last));
+        let ports = self
+            .elements()
+            .range(Key::Port(first, Protocol::Tcp, 0)..=Key::Port(last, Protocol::Sctp, u16::MAX));
+        changes.add.iter().any(|(key, _)| of_family(key))
+            || whole.chain(ports).any(|(key, _)| !removed.contains(key))
+    }
+
+    /// Notes that the changes were made.
+    pub(super) fn note(&mut self, changes: &Changes) {
+        let whole = changes.table.is_some();
+        for (sign, list) in [(-1, &changes.remove), (1, &changes.add)] {
+            for fixed in list.iter().filter_map(|(_, value)| value.fixed()) {
+                let count = self.fixed.entry(fixed).or_default();
+                *count = count.saturating_add_signed(sign);
+                if *count == 0 {
+                    self.fixed.remove(&fixed);
+                }
+            }
+        }
+        changes.apply(&mut self.snapshot.ruleset);
+        // The kernel counts each transaction; 0 is left out.
+        self.snapshot.generation = self.snapshot.generation.checked_add(1).unwrap_or(1);
+        if whole {
+            self.count_fixed();
+        }
+    }
+
+    /// The part of our ruleset that has these elements.
+    pub(super) fn ruleset_with(&self, elements: Elements) -> Ruleset {
+        let Ruleset { skeleton, passes, .. } = &self.snapshot.ruleset;
+        Ruleset { skeleton: skeleton.clone(), elements, passes: passes.clone() }
+    }
+}

@@ -1,0 +1,315 @@
+//! Keeping a desired state true: repaired from the kernel's notifications, as they come.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::binding::{Binding, LinkName, Owner};
+use crate::claim::{Claim, RivalPolicy, claim};
+use crate::error::{Chain, Error, Result};
+use crate::kernel::{Kernel, Link, Mac, Monitor, Sighting, Signal, Waker};
+
+use super::{BindOptions, FloatingIps, Report};
+
+/// After a failure the repair is tried again, at first after this time.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// And at last this often.
+const RETRY_LAST: Duration = Duration::from_secs(30);
+/// An address is defended at most this often, or two defenders would flood the LAN.
+const DEFEND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What to do when another host claims an address that we hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRival {
+    /// The newer claim wins: withdraw the binding until it is desired anew.
+    #[default]
+    Yield,
+    /// Announce the address again.
+    Defend,
+}
+
+impl std::str::FromStr for OnRival {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "yield" => Ok(Self::Yield),
+            "defend" => Ok(Self::Defend),
+            _ => Err(Error::parse(text, "a policy for rivals (yield or defend)")),
+        }
+    }
+}
+
+/// What a [`Watch`] tells its caller.
+#[derive(Debug)]
+pub enum Event {
+    /// The state had been changed by others, or could not be reached before, and is right again.
+    Repaired(Report),
+    /// Another host claimed an address that we held.
+    Rival {
+        /// The floating address.
+        address: IpAddr,
+        /// The link on which the other host was heard.
+        link: LinkName,
+        /// The other host.
+        mac: Mac,
+        /// What was done about it.
+        done: OnRival,
+    },
+    /// The link has carrier again, and the addresses on it were announced.
+    Announced {
+        /// The link.
+        link: LinkName,
+        /// How many addresses.
+        addresses: usize,
+    },
+    /// Something works against a binding now, that did not before.
+    Warning(String),
+    /// The state could not be reached. It is tried again, and when something changes.
+    Failed(Error),
+    /// [`Waker::wake`] was called.
+    Woken,
+}
+
+/// Holds the bindings of an owner, until dropped; they stay then.
+pub struct Watch<K: Kernel> {
+    fips: FloatingIps<K>,
+    monitor: K::Monitor,
+    owner: Owner,
+    desired: Vec<Binding>,
+    options: BindOptions,
+    on_rival: OnRival,
+    uplinks: Vec<Link>,
+    yielded: HashSet<IpAddr>,
+    defended: HashMap<IpAddr, Instant>,
+    warned: HashSet<String>,
+    failure: Option<(String, Duration)>,
+    retry: Option<Instant>,
+    events: VecDeque<Event>,
+}
+
+impl<K: Kernel> FloatingIps<K> {
+    /// Makes these the bindings of the owner, and keeps them so. What cannot be reached at once
+    /// (a rival, a link that is not there yet) is an [`Event`], and goes on being tried.
+    ///
+    /// # Errors
+    /// If the kernel's notifications cannot be had.
+    pub fn watch(
+        self,
+        owner: Owner,
+        desired: Vec<Binding>,
+        options: BindOptions,
+        on_rival: OnRival,
+    ) -> Result<Watch<K>> {
+        let mut watch = Watch {
+            monitor: self.kernel.monitor()?,
+            fips: self,
+            owner,
+            desired,
+            options,
+            on_rival,
+            uplinks: Vec::new(),
+            yielded: HashSet::new(),
+            defended: HashMap::new(),
+            warned: HashSet::new(),
+            failure: None,
+            retry: None,
+            events: VecDeque::new(),
+        };
+        watch.repair();
+        Ok(watch)
+    }
+}
+
+impl<K: Kernel> Watch<K> {
+    /// The next event, or none when `until` has come.
+    ///
+    /// # Errors
+    /// If the kernel's notifications cannot be read. Failed repairs are events.
+    pub fn next(&mut self, until: Option<Instant>) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            let due = [until, self.retry, self.fips.announcements.next_due()];
+            match self.monitor.next(due.into_iter().flatten().min())? {
+                Some(Signal::Woken) => return Ok(Some(Event::Woken)),
+                Some(Signal::Heard(sighting)) => self.heard(&sighting),
+                Some(Signal::Ruleset | Signal::Links | Signal::Lost) => self.repair(),
+                None => {
+                    let now = Instant::now();
+                    let announced = self.fips.announcements.run_due(&mut self.fips.kernel, now);
+                    if let Err(error) = announced {
+                        self.events.push_back(Event::Failed(error));
+                    }
+                    if self.retry.is_some_and(|retry| retry <= now) {
+                        self.repair();
+                    }
+                    if self.events.is_empty() && until.is_some_and(|until| until <= now) {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Changes what is held. An address that was yielded to a rival is claimed again only if it
+    /// was not desired in between.
+    pub fn set_desired(&mut self, desired: Vec<Binding>) {
+        let floating: HashSet<IpAddr> = desired.iter().map(Binding::floating).collect();
+        self.yielded.retain(|address| floating.contains(address));
+        self.desired = desired;
+        self.repair();
+    }
+
+    /// Ends a wait of [`Watch::next`] from another thread.
+    pub fn waker(&self) -> Waker {
+        self.monitor.waker()
+    }
+
+    /// The floating addresses, for what is not about the desired state.
+    pub fn floating_ips(&mut self) -> &mut FloatingIps<K> {
+        &mut self.fips
+    }
+
+    /// Makes the desired state true, if it is not.
+    fn repair(&mut self) {
+        let desired: Vec<Binding> = self
+            .desired
+            .iter()
+            .filter(|binding| !self.yielded.contains(&binding.floating()))
+            .cloned()
+            .collect();
+        // A rival is not waited for here, where all others would wait too.
+        let claim = Claim { deadline: self.options.claim.window, ..self.options.claim };
+        let options = BindOptions { claim, ..self.options.clone() };
+        let outcome = self.fips.reconcile(&self.owner, &desired, &options);
+        let outcome = outcome.and_then(|report| self.follow_links().map(|()| report));
+        match outcome {
+            Ok(report) => self.succeeded(report),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn succeeded(&mut self, mut report: Report) {
+        self.failure = None;
+        self.retry = None;
+        let warnings: HashSet<String> = report.warnings.drain(..).collect();
+        for warning in warnings.difference(&self.warned) {
+            self.events.push_back(Event::Warning(warning.clone()));
+        }
+        self.warned = warnings;
+        if !report.changes.is_empty() {
+            self.events.push_back(Event::Repaired(report));
+        }
+    }
+
+    /// The same failure is told once, and tried again ever more rarely.
+    fn failed(&mut self, error: Error) {
+        let text = Chain(&error).to_string();
+        let delay = match &self.failure {
+            Some((before, delay)) if *before == text => (*delay * 2).min(RETRY_LAST),
+            _ => RETRY_FIRST,
+        };
+        // Rivals let go without telling.
+        let delay = if error.is_conflict() { RETRY_FIRST } else { delay };
+        self.retry = Some(Instant::now() + delay);
+        if self.failure.as_ref().is_none_or(|(before, _)| *before != text) {
+            self.events.push_back(Event::Failed(error));
+        }
+        self.failure = Some((text, delay));
+    }
+
+    /// Listens on the links that carry our addresses, and sees which have carrier again.
+    fn follow_links(&mut self) -> Result<()> {
+        let held = self.held();
+        let before = std::mem::replace(
+            &mut self.uplinks,
+            held.values().map(|(link, _)| link.clone()).collect(),
+        );
+        let known = |link: &Link| before.iter().find(|old| old.index == link.index);
+        if before.len() != self.uplinks.len() || self.uplinks.iter().any(|link| known(link).is_none()) {
+            self.monitor.listen_on(&self.uplinks)?;
+        }
+        for (link, addresses) in held.into_values() {
+            if link.running && known(&link).is_some_and(|old| !old.running) {
+                self.returned(&link, &addresses)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The links that carry addresses of ours, with these.
+    fn held(&self) -> BTreeMap<u32, (Link, Vec<IpAddr>)> {
+        let mut held: BTreeMap<u32, (Link, Vec<IpAddr>)> = BTreeMap::new();
+        let Some(view) = &self.fips.view else { return held };
+        for binding in &self.desired {
+            for address in view.links.carrying(binding.floating()) {
+                if let Some(link) = view.links.with_index(address.link) {
+                    let entry = held.entry(link.index).or_insert_with(|| (link.clone(), Vec::new()));
+                    entry.1.push(binding.floating());
+                }
+            }
+        }
+        for (_, addresses) in held.values_mut() {
+            addresses.sort();
+            addresses.dedup();
+        }
+        held
+    }
+
+    /// The link was cut off: somebody else may have taken the addresses meanwhile. To announce
+    /// them unasked would take them back.
+    fn returned(&mut self, link: &Link, addresses: &[IpAddr]) -> Result<()> {
+        let ask = Claim { policy: RivalPolicy::Refuse, ..self.options.claim };
+        let claimed = claim(&mut self.fips.kernel, link, addresses, &ask)?;
+        if self.options.announcements > 0 && !claimed.free.is_empty() {
+            let now = Instant::now();
+            self.fips.announcements.add(link, &claimed.free, self.options.announcements, now);
+            self.fips.announcements.run_due(&mut self.fips.kernel, now)?;
+        }
+        let addresses = claimed.free.len();
+        self.events.push_back(Event::Announced { link: link.name.clone(), addresses });
+        for (address, mac) in claimed.rivals {
+            self.heard(&Sighting { link: link.index, address, mac, probing: false });
+        }
+        Ok(())
+    }
+
+    /// Another host uses an address. One that only asks for it gets the kernel's answer.
+    fn heard(&mut self, sighting: &Sighting) {
+        let Sighting { link, address, mac, probing } = *sighting;
+        let held = self.held().remove(&link);
+        let Some((link, _)) = held.filter(|(link, list)| {
+            list.contains(&address) && link.mac != Some(mac) && !probing
+        }) else {
+            return;
+        };
+        match self.on_rival {
+            OnRival::Yield => {
+                self.yielded.insert(address);
+                self.fips.announcements.remove(&[address]);
+                self.tell_rival(address, &link, mac);
+                self.repair();
+            }
+            OnRival::Defend => {
+                let now = Instant::now();
+                let last = self.defended.get(&address);
+                if last.is_some_and(|last| now < *last + DEFEND_INTERVAL) {
+                    return;
+                }
+                self.defended.insert(address, now);
+                self.tell_rival(address, &link, mac);
+                self.fips.announcements.add(&link, &[address], 1, now);
+                if let Err(error) = self.fips.announcements.run_due(&mut self.fips.kernel, now) {
+                    self.events.push_back(Event::Failed(error));
+                }
+            }
+        }
+    }
+
+    fn tell_rival(&mut self, address: IpAddr, link: &Link, mac: Mac) {
+        let (link, done) = (link.name.clone(), self.on_rival);
+        self.events.push_back(Event::Rival { address, link, mac, done });
+    }
+}

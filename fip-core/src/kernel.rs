@@ -1,0 +1,329 @@
+//! What this crate asks of a kernel, as traits, so that the rest can be tested without one.
+//!
+//! [`host::Host`] is the real thing; [`fake::FakeKernel`] (feature `fake`) is in memory. One
+//! contract suite runs on both. The types here are plain values; no netlink crate shows through.
+
+#[cfg(feature = "fake")]
+pub mod fake;
+pub mod host;
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ipnetwork::IpNetwork;
+
+use crate::binding::{LinkName, Protocol};
+use crate::diff::Changes;
+use crate::error::Result;
+use crate::nat::Snapshot;
+use crate::netns::NetNs;
+
+/// A kernel's network stack, in one network namespace.
+pub trait Kernel: Rtnl + Nft + Conntrack + Wire + Sized {
+    /// The stream of changes that others make.
+    type Monitor: Monitor;
+
+    /// Opens the same kernel in another network namespace.
+    fn in_netns(&self, netns: &NetNs) -> Result<Self>;
+
+    /// Listens to changes of links, addresses and the ruleset from now on.
+    fn monitor(&self) -> Result<Self::Monitor>;
+}
+
+/// A link-layer (Ethernet) address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// A network link (card, bridge, one end of a veth pair, ...).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The interface index.
+    pub index: u32,
+    /// The name.
+    pub name: LinkName,
+    /// The Ethernet address; none on links that have no such.
+    pub mac: Option<Mac>,
+    /// The largest packet, in bytes.
+    pub mtu: u32,
+    /// Administratively up (`IFF_UP`).
+    pub up: bool,
+    /// Operational: up, with carrier (`IFF_RUNNING`).
+    pub running: bool,
+    /// A loopback link (`IFF_LOOPBACK`).
+    pub loopback: bool,
+    /// The kind of a virtual link, as `bridge` or `veth`.
+    pub kind: Option<String>,
+    /// The index of the bridge (or bond, VRF) it is a port of.
+    pub master: Option<u32>,
+}
+
+/// An address on a link.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// The index of the link that carries it.
+    pub link: u32,
+    /// The address with its prefix length.
+    pub network: IpNetwork,
+    /// It bears this project's tag: a floating address that we added.
+    pub ours: bool,
+}
+
+/// A change of a link's addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressChange {
+    /// Add an address. A floating one (`ours`) is tagged, makes no prefix route, and, for IPv6,
+    /// has preferred lifetime 0 and no duplicate address detection by the kernel.
+    Add(Address),
+    /// Remove it.
+    Remove(Address),
+}
+
+/// A unicast route of the main table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads; `0.0.0.0/0` or `::/0` for a default route.
+    pub destination: IpNetwork,
+    /// The next hop, unless on link.
+    pub gateway: Option<IpAddr>,
+    /// The index of the outgoing link.
+    pub link: Option<u32>,
+    /// The metric: lower is preferred.
+    pub metric: u32,
+}
+
+/// A link to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewLink {
+    /// A bridge, down.
+    Bridge {
+        /// Its name.
+        name: LinkName,
+        /// Its MTU, in bytes.
+        mtu: u32,
+    },
+    /// A pair of virtual Ethernet links, down. The peer may be born in another namespace.
+    Veth {
+        /// The name of the near end.
+        name: LinkName,
+        /// The name of the far end.
+        peer: LinkName,
+        /// The Ethernet address of the far end; random if none.
+        peer_mac: Option<Mac>,
+        /// The namespace of the far end; this one if none.
+        peer_netns: Option<NetNs>,
+        /// The MTU of both, in bytes.
+        mtu: u32,
+    },
+}
+
+/// A change of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkChange {
+    /// Administratively up or down.
+    Up(bool),
+    /// The MTU, in bytes.
+    Mtu(u32),
+    /// A port of the bridge with this index, or of none.
+    Master(Option<u32>),
+    /// The Ethernet address.
+    Mac(Mac),
+    /// May a frame leave by the bridge port that it came in by (`IFLA_BRPORT_MODE`)?
+    Hairpin(bool),
+}
+
+/// Links, addresses, routes (rtnetlink(7)) and the sysctls beside them.
+pub trait Rtnl {
+    /// Every link.
+    fn links(&mut self) -> Result<Vec<Link>>;
+
+    /// Every address of every link.
+    fn addresses(&mut self) -> Result<Vec<Address>>;
+
+    /// The unicast routes of the main table, both families.
+    fn routes(&mut self) -> Result<Vec<Route>>;
+
+    /// Whether links, addresses or routes may have changed, other than by this handle, since this
+    /// was last called. True at the first call and whenever it cannot be known.
+    fn changed(&mut self) -> Result<bool>;
+
+    /// Makes the changes in order; one that fails does not stop the others. The inner results
+    /// are the kernel's, in the same order.
+    fn change_addresses(&mut self, changes: &[AddressChange]) -> Result<Vec<io::Result<()>>>;
+
+    /// Creates a link, or a pair.
+    fn create_link(&mut self, link: &NewLink) -> Result<()>;
+
+    /// Deletes the link (and the peer of a pair).
+    fn delete_link(&mut self, index: u32) -> Result<()>;
+
+    /// Changes a link.
+    fn change_link(&mut self, index: u32, change: &LinkChange) -> Result<()>;
+
+    /// Adds a route to the main table, or replaces the one to the same destination with the same
+    /// metric.
+    fn replace_route(&mut self, route: &Route) -> Result<()>;
+
+    /// The value of a sysctl, by its path below `/proc/sys` (`net/ipv4/ip_forward`); none if the
+    /// kernel has no such.
+    fn sysctl(&mut self, path: &str) -> Result<Option<String>>;
+
+    /// Sets a sysctl.
+    fn set_sysctl(&mut self, path: &str, value: &str) -> Result<()>;
+}
+
+/// The packet filter (nf_tables).
+pub trait Nft {
+    /// Our table, and of the others what matters to us, all of one generation.
+    fn snapshot(&mut self) -> Result<Snapshot>;
+
+    /// The present generation of the ruleset: it counts every transaction of anybody.
+    fn generation(&mut self) -> Result<u32>;
+
+    /// The packets and bytes that each floating address (or port of it) has received.
+    fn counters(&mut self) -> Result<Vec<Counter>>;
+
+    /// Makes all the changes in one transaction, or none of them: [`Commit::Stale`] if the ruleset
+    /// is no longer of this generation.
+    fn commit(&mut self, changes: &Changes, generation: u32) -> Result<Commit>;
+
+    /// Tables of the legacy iptables that this host has in use, as `filter`
+    /// (`/proc/net/ip_tables_names`).
+    fn legacy_tables(&mut self) -> Result<Vec<String>>;
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// All changes are in force. The generation is the next one.
+    Done,
+    /// Someone else changed the ruleset first; nothing was done.
+    Stale,
+}
+
+/// What a map element has counted: packets that arrived for a floating address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    /// The element.
+    pub key: crate::nat::Key,
+    /// Packets received.
+    pub packets: u64,
+    /// Bytes received, with IP headers.
+    pub bytes: u64,
+}
+
+/// Flows of a floating address, as connection tracking knows them, translated or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flows {
+    /// The floating address.
+    pub floating: IpAddr,
+    /// Which of its flows.
+    pub which: Which,
+}
+
+/// A selection of the flows of a floating address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// To any port or protocol except these, and those that the workload started.
+    Except(Vec<(Protocol, u16)>),
+    /// To these ports.
+    Only(Vec<(Protocol, u16)>),
+    /// Those that the workload started: translated to have the floating address as source.
+    Outbound,
+}
+
+/// Connection tracking.
+pub trait Conntrack {
+    /// Forgets the flows, both directions, every protocol, and tells how many there were.
+    fn forget(&mut self, flows: &[Flows]) -> Result<usize>;
+}
+
+/// Who was heard using an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The index of the link on which it was heard.
+    pub link: u32,
+    /// The address.
+    pub address: IpAddr,
+    /// The hardware address of the host that has it or wants it.
+    pub mac: Mac,
+    /// The host does not have the address (yet): it probes for it, as one does before claiming.
+    pub probing: bool,
+}
+
+/// The neighbours on a link: ARP (RFC 826, 5227) and IPv6 neighbour discovery (RFC 4861).
+pub trait Wire {
+    /// Asks once who has the addresses: ARP probes with sender 0.0.0.0, or neighbour
+    /// solicitations from `::`.
+    fn probe(&mut self, link: &Link, addresses: &[IpAddr]) -> Result<()>;
+
+    /// The next host that is heard to have an address (an ARP packet with that sender address, a
+    /// neighbour advertisement), or to probe for one itself, before `until`. Frames that this
+    /// host sent do not count. Listening begins with the first call of `probe` on the link.
+    /// None means that everything which came before `until` has been told.
+    fn heard(&mut self, link: &Link, until: Instant) -> Result<Option<Sighting>>;
+
+    /// Ends the listening on the link that `probe` began; what was not yet heard is forgotten.
+    fn stop_listening(&mut self, link: &Link) -> Result<()>;
+
+    /// Tells everybody that this link has the addresses now: gratuitous ARP as request and as
+    /// reply, or unsolicited neighbour advertisements with the override flag.
+    fn announce(&mut self, link: &Link, addresses: &[IpAddr]) -> Result<()>;
+}
+
+/// Something happened that may need a repair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// Links, addresses or routes changed.
+    Links,
+    /// The ruleset changed.
+    Ruleset,
+    /// A host was heard to claim an address.
+    Heard(Sighting),
+    /// Events were lost: look at everything.
+    Lost,
+    /// [`Waker::wake`] was called.
+    Woken,
+}
+
+/// The stream of [`Signal`]s.
+pub trait Monitor {
+    /// The next signal, or none when `until` has come; no `until` waits for ever.
+    fn next(&mut self, until: Option<Instant>) -> Result<Option<Signal>>;
+
+    /// Listens to the neighbours of these links too, and of no others.
+    fn listen_on(&mut self, uplinks: &[Link]) -> Result<()>;
+
+    /// A handle that ends a wait from another thread.
+    fn waker(&self) -> Waker;
+}
+
+/// Ends a [`Monitor`]'s wait from another thread or from a signal handler's thread.
+#[derive(Clone)]
+pub struct Waker(std::sync::Arc<dyn Fn() + Send + Sync>);
+
+impl Waker {
+    /// A waker that calls `wake`.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(std::sync::Arc::new(wake))
+    }
+
+    /// Ends the current wait, or the next one.
+    pub fn wake(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waker")
+    }
+}

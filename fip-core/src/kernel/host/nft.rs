@@ -1,0 +1,159 @@
+//! nf_tables over a blocking netlink socket: the table read into plain data, and transactions.
+
+mod foreign;
+mod table;
+mod wire;
+
+use std::io;
+
+use netlink_sys::protocols::NETLINK_NETFILTER;
+
+use crate::diff::Changes;
+use crate::error::{Error, Result};
+use crate::kernel::{Commit, Counter};
+use crate::nat::skeleton::Skeleton;
+use crate::nat::{Elements, Family, Ruleset, Snapshot, TABLE};
+
+use super::message::Message;
+use super::socket::Socket;
+use table::{AnyChain, INET, NFTABLES, msg};
+
+/// How often a reading that a change interrupted is begun again.
+const ATTEMPTS: usize = 64;
+
+/// `NFNL_MSG_BATCH_BEGIN`, `NFNL_MSG_BATCH_END`, `NFNL_BATCH_GENID` (`linux/netfilter/nfnetlink.h`)
+const BATCH_BEGIN: u8 = 16;
+const BATCH_END: u8 = 17;
+const BATCH_GENID: u16 = 1;
+
+/// The packet filter of one network namespace.
+pub(super) struct NftSocket {
+    socket: Socket,
+}
+
+impl NftSocket {
+    pub(super) fn open() -> Result<Self> {
+        match Socket::open(NETLINK_NETFILTER) {
+            Ok(socket) => Ok(Self { socket }),
+            Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => Err(no_nf_tables()),
+            Err(error) => Err(Error::kernel("open a netfilter netlink socket", error)),
+        }
+    }
+
+    /// See [`crate::kernel::Nft::snapshot`].
+    pub(super) fn snapshot(&mut self) -> Result<Snapshot> {
+        for _ in 0..ATTEMPTS {
+            let generation = self.generation()?;
+            let snapshot = self.read(generation);
+            // What vanished while it was read is a change like any other.
+            let changed = self.generation()? != generation;
+            match snapshot {
+                _ if changed => {}
+                Ok(snapshot) => return Ok(snapshot),
+                Err(error) => return Err(Error::kernel("read the nf_tables ruleset", error)),
+            }
+        }
+        Err(Error::Busy("the nf_tables ruleset changed each time it was read".to_owned()))
+    }
+
+    /// See [`crate::kernel::Nft::generation`].
+    pub(super) fn generation(&mut self) -> Result<u32> {
+        let request = Message::new(NFTABLES, msg::GETGEN, 0);
+        // NFTA_GEN_ID
+        match self.socket.get(request, |reply: Message| reply.attributes().be32(1)) {
+            Ok(Some(generation)) => Ok(generation),
+            Ok(None) => Err(Error::Busy("the kernel told no nf_tables generation".to_owned())),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(no_nf_tables()),
+            Err(error) => Err(Error::kernel("read the nf_tables generation", error)),
+        }
+    }
+
+    fn read(&mut self, generation: u32) -> io::Result<Snapshot> {
+        let request = Message::new(NFTABLES, msg::GETCHAIN, 0);
+        let chains = self.socket.dump(&request, |reply| table::read_chain(&reply))?;
+        let skeleton = self.skeleton(&chains)?;
+        let mark = skeleton.as_ref().and_then(Skeleton::mark).unwrap_or_default();
+        let elements = match &skeleton {
+            Some(skeleton) => self.elements(skeleton)?,
+            None => Elements::new(),
+        };
+        let (passes, foreign) = self.foreign(&chains, mark)?;
+        // A skeleton is compared whole; the order in which the kernel lists it means nothing.
+        let skeleton = skeleton.map(|skeleton| {
+            let known = Skeleton::new(mark);
+            if skeleton.clone().normalized() == known.clone().normalized() { known } else { skeleton }
+        });
+        Ok(Snapshot { generation, ruleset: Ruleset { skeleton, elements, passes }, foreign })
+    }
+
+    fn skeleton(&mut self, chains: &[AnyChain]) -> io::Result<Option<Skeleton>> {
+        let exists = self.socket.get(table::message(msg::GETTABLE, INET, TABLE), |_: Message| Some(()))?;
+        if exists.is_none() {
+            return Ok(None);
+        }
+        let request = table::message(msg::GETSET, INET, TABLE);
+        let sets = self.socket.dump(&request, |reply| table::read_set(&reply))?;
+        let ours = chains.iter().filter(|chain| chain.family == INET && chain.table == TABLE);
+        let mut chains: Vec<_> = ours.map(table::our_chain).collect();
+        let request = table::message(msg::GETRULE, INET, TABLE);
+        for any in self.socket.dump(&request, |reply| table::read_rule(&reply))? {
+            if let Some(chain) = chains.iter_mut().find(|chain| chain.name == any.chain) {
+                chain.rules.push(any.rule);
+            }
+        }
+        Ok(Some(Skeleton { sets, chains }))
+    }
+
+    fn elements(&mut self, skeleton: &Skeleton) -> io::Result<Elements> {
+        let mut elements = Elements::new();
+        for set in &skeleton.sets {
+            for list in self.dump_set(&set.name, table::read_elements)? {
+                elements.extend(list);
+            }
+        }
+        Ok(elements)
+    }
+
+    fn dump_set<R>(&mut self, set: &str, read: fn(&str, &Message) -> R) -> io::Result<Vec<R>> {
+        // NFTA_SET_ELEM_LIST_SET
+        let request = table::message(msg::GETSETELEM, INET, TABLE).with(|w| _ = w.text(2, set));
+        self.socket.dump(&request, |reply| Some(read(set, &reply)))
+    }
+
+    /// See [`crate::kernel::Nft::counters`].
+    pub(super) fn counters(&mut self) -> Result<Vec<Counter>> {
+        let mut counters = Vec::new();
+        for family in Family::ALL {
+            for set in [family.dnat(), family.port()] {
+                match self.dump_set(set, table::read_counters) {
+                    Ok(lists) => counters.extend(lists.into_iter().flatten()),
+                    Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+                    Err(error) => return Err(Error::kernel("read the counters", error)),
+                }
+            }
+        }
+        Ok(counters)
+    }
+
+    /// See [`crate::kernel::Nft::commit`].
+    pub(super) fn commit(&mut self, changes: &Changes, generation: u32) -> Result<Commit> {
+        let control = |kind| Message::new(0, kind, 0).with_resource(NFTABLES);
+        let begin = control(BATCH_BEGIN).with(|w| _ = w.be32(BATCH_GENID, generation));
+        let mut messages = vec![(begin, 0)];
+        messages.extend(table::encode(changes));
+        messages.push((control(BATCH_END), 0));
+        match self.socket.transaction(messages) {
+            Ok(()) => Ok(Commit::Done),
+            Err(error) if error.raw_os_error() == Some(libc::ERESTART) => Ok(Commit::Stale),
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Err(no_nf_tables()),
+            Err(error) => Err(Error::kernel("change the nf_tables ruleset", error)),
+        }
+    }
+}
+
+fn no_nf_tables() -> Error {
+    Error::Unsupported {
+        what: "this kernel has no nf_tables".to_owned(),
+        hint: "use a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET and CONFIG_NFT_NAT (5.6 or newer), or load the module: modprobe nf_tables".to_owned(),
+    }
+}

@@ -1,0 +1,454 @@
+//! Tables, sets, chains, rules and elements as nf_tables messages, and back. Pure.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use crate::binding::{LinkName, Protocol};
+use crate::diff::{Changes, PassChange, TableChange};
+use crate::kernel::Counter;
+use crate::nat::expr::Expr;
+use crate::nat::skeleton::{Chain, Field, Hook, HookPoint, Rule, Set, Skeleton, pass_rule};
+use crate::nat::{Family, Key, Note, TABLE, Value};
+
+use super::super::message::{Attributes, Message, Writer, address_bytes, read_address};
+use super::wire;
+
+/// `NFNL_SUBSYS_NFTABLES`
+pub(super) const NFTABLES: u8 = 10;
+/// `NFPROTO_INET`
+pub(super) const INET: u8 = 1;
+/// The chain made for users' rules, and its table.
+pub(super) const USER_CHAIN: (&str, &str) = ("filter", "DOCKER-USER");
+
+/// `NFT_MSG_*`
+pub(super) mod msg {
+    pub(in super::super) const NEWTABLE: u8 = 0;
+    pub(in super::super) const GETTABLE: u8 = 1;
+    pub(in super::super) const DELTABLE: u8 = 2;
+    pub(in super::super) const NEWCHAIN: u8 = 3;
+    pub(in super::super) const GETCHAIN: u8 = 4;
+    pub(in super::super) const NEWRULE: u8 = 6;
+    pub(in super::super) const GETRULE: u8 = 7;
+    pub(in super::super) const DELRULE: u8 = 8;
+    pub(in super::super) const NEWSET: u8 = 9;
+    pub(in super::super) const GETSET: u8 = 10;
+    pub(in super::super) const NEWSETELEM: u8 = 12;
+    pub(in super::super) const GETSETELEM: u8 = 13;
+    pub(in super::super) const DELSETELEM: u8 = 14;
+    pub(in super::super) const GETGEN: u8 = 16;
+}
+
+const CREATE: u16 = libc::NLM_F_CREATE as u16;
+const EXCL: u16 = libc::NLM_F_EXCL as u16;
+const APPEND: u16 = libc::NLM_F_APPEND as u16;
+
+/// A set's elements travel in messages of at most this many bytes: an attribute's length is 16 bits.
+const ELEMENTS_MAX: usize = 48 << 10;
+
+const SET_MAP: u32 = 0x8;
+const SET_INTERVAL: u32 = 0x4;
+const SET_CONCAT: u32 = 0x80;
+
+/// A message about our table or another one.
+pub(super) fn message(kind: u8, family: u8, table: &str) -> Message {
+    Message::new(NFTABLES, kind, family).with(|w| _ = w.text(1, table))
+}
+
+fn ours(kind: u8) -> Message {
+    message(kind, INET, TABLE)
+}
+
+/// The messages that make the changes, with their flags, in order.
+pub(super) fn encode(changes: &Changes) -> Vec<(Message, u16)> {
+    let mut messages = Vec::new();
+    match &changes.table {
+        Some(TableChange::Create(skeleton)) => encode_skeleton(skeleton, &mut messages),
+        Some(TableChange::Replace(skeleton)) => {
+            messages.push((ours(msg::DELTABLE), 0));
+            encode_skeleton(skeleton, &mut messages);
+        }
+        Some(TableChange::Delete) => messages.push((ours(msg::DELTABLE), 0)),
+        None => {}
+    }
+    encode_elements(msg::DELSETELEM, 0, &changes.remove, &mut messages);
+    encode_elements(msg::NEWSETELEM, CREATE | EXCL, &changes.add, &mut messages);
+    changes.passes.iter().for_each(|change| encode_pass(change, &mut messages));
+    messages
+}
+
+fn encode_skeleton(skeleton: &Skeleton, messages: &mut Vec<(Message, u16)>) {
+    messages.push((ours(msg::NEWTABLE), CREATE | EXCL));
+    for (id, set) in skeleton.sets.iter().enumerate() {
+        messages.push((encode_set(set, id as u32 + 1), CREATE | EXCL));
+    }
+    for chain in &skeleton.chains {
+        messages.push((encode_chain(chain), CREATE | EXCL));
+    }
+    for chain in &skeleton.chains {
+        for rule in &chain.rules {
+            let message = ours(msg::NEWRULE).with(|w| {
+                w.text(2, &chain.name);
+                write_rule(w, rule);
+            });
+            messages.push((message, CREATE | APPEND));
+        }
+    }
+}
+
+/// `NFTA_RULE_EXPRESSIONS`
+fn write_rule(w: &mut Writer<'_>, rule: &Rule) {
+    w.nest(4, |w| rule.exprs.iter().for_each(|expr| wire::write(w, expr)));
+}
+
+/// `NFTA_CHAIN_NAME`, `_HOOK` (`NFTA_HOOK_HOOKNUM`, `_PRIORITY`), `_POLICY`, `_TYPE`
+fn encode_chain(chain: &Chain) -> Message {
+    ours(msg::NEWCHAIN).with(|w| {
+        w.text(3, &chain.name);
+        if let Some(hook) = chain.hook {
+            let number = match hook.point {
+                HookPoint::Prerouting => 0,
+                HookPoint::Forward => 2,
+                HookPoint::Output => 3,
+                HookPoint::Postrouting => 4,
+            };
+            w.nest(4, |w| _ = w.be32(1, number).be32(2, hook.priority as u32));
+            w.be32(5, 1).text(7, if hook.nat { "nat" } else { "filter" });
+        }
+    })
+}
+
+/// `NFTA_SET_NAME`, `_FLAGS`, `_KEY_TYPE`, `_KEY_LEN`, `_DATA_TYPE`, `_DATA_LEN`, `_DESC`, `_ID`,
+/// `_EXPR`
+fn encode_set(set: &Set, id: u32) -> Message {
+    ours(msg::NEWSET).with(|w| {
+        w.text(2, &set.name).be32(3, set_flags(set));
+        w.be32(4, type_of(&set.key)).be32(5, length_of(&set.key));
+        if !set.data.is_empty() {
+            w.be32(6, type_of(&set.data)).be32(7, length_of(&set.data));
+        }
+        w.be32(10, id);
+        if set.interval {
+            // NFTA_SET_DESC_CONCAT, NFTA_SET_FIELD_LEN
+            w.nest(9, |w| {
+                w.nest(2, |w| {
+                    for field in &set.key {
+                        w.nest(wire::LIST_ELEM, |w| _ = w.be32(1, field.len() as u32));
+                    }
+                });
+            });
+        }
+        if set.counter {
+            w.nest(17, |w| _ = w.text(1, "counter").nest(2, |_| {}));
+        }
+    })
+}
+
+fn set_flags(set: &Set) -> u32 {
+    let map = if set.data.is_empty() { 0 } else { SET_MAP };
+    let interval = if set.interval { SET_INTERVAL | SET_CONCAT } else { 0 };
+    map | interval
+}
+
+/// nft's number of a type (`enum datatypes` of nft's `datatype.h`); 6 bits each where several are
+/// concatenated. The kernel only stores it.
+fn type_of(fields: &[Field]) -> u32 {
+    fields.iter().fold(0, |sum, field| {
+        let number = match field {
+            Field::Ipv4 => 7,
+            Field::Ipv6 => 8,
+            Field::Protocol => 12,
+            Field::Port => 13,
+            Field::LinkName => 41,
+        };
+        sum << 6 | number
+    })
+}
+
+/// The size in bytes: parts of a concatenation are padded to registers.
+fn length_of(fields: &[Field]) -> u32 {
+    match fields {
+        [one] => one.len() as u32,
+        several => several.iter().map(|field| field.len().next_multiple_of(4) as u32).sum(),
+    }
+}
+
+fn encode_elements(
+    kind: u8,
+    flags: u16,
+    elements: &[(Key, Value)],
+    messages: &mut Vec<(Message, u16)>,
+) {
+    let mut rest = elements;
+    while let Some((first, _)) = rest.first() {
+        let map = first.map();
+        let with_data = kind == msg::NEWSETELEM;
+        let mut taken = 0;
+        let message = ours(kind).with(|w| {
+            // NFTA_SET_ELEM_LIST_SET, _ELEMENTS
+            w.text(2, map).nest(3, |w| {
+                let start = w.len();
+                for (key, value) in rest {
+                    if key.map() != map || w.len() - start > ELEMENTS_MAX {
+                        break;
+                    }
+                    w.nest(wire::LIST_ELEM, |w| write_element(w, key, with_data.then_some(value)));
+                    taken += 1;
+                }
+            });
+        });
+        messages.push((message, flags));
+        rest = &rest[taken..];
+    }
+}
+
+/// `NFTA_SET_ELEM_KEY`, `_DATA`, `_USERDATA`, `_KEY_END`
+fn write_element(w: &mut Writer<'_>, key: &Key, value: Option<&Value>) {
+    let (start, end) = key_bytes(key);
+    w.nest(1, |w| _ = w.bytes(wire::DATA_VALUE, &start));
+    if let Some(end) = end {
+        w.nest(10, |w| _ = w.bytes(wire::DATA_VALUE, &end));
+    }
+    let Some(value) = value else { return };
+    if let Some(data) = data_bytes(value) {
+        w.nest(2, |w| _ = w.bytes(wire::DATA_VALUE, &data));
+    }
+    if let Some(note) = value.note() {
+        w.bytes(6, &comment(&note.to_string()));
+    }
+}
+
+/// A comment in user data (`NFTNL_UDATA_*_COMMENT`, both 0): type, length, NUL-terminated text.
+fn comment(text: &str) -> Vec<u8> {
+    let mut data = vec![0, text.len() as u8 + 1];
+    data.extend_from_slice(text.as_bytes());
+    data.push(0);
+    data
+}
+
+fn read_comment(mut data: &[u8]) -> Option<&str> {
+    while let [kind, length, rest @ ..] = data {
+        let (value, next) = rest.split_at_checked(usize::from(*length))?;
+        if *kind == 0 {
+            return std::str::from_utf8(value.strip_suffix(&[0]).unwrap_or(value)).ok();
+        }
+        data = next;
+    }
+    None
+}
+
+fn key_bytes(key: &Key) -> (Vec<u8>, Option<Vec<u8>>) {
+    match key {
+        Key::Dnat(floating) => (address_bytes(*floating), None),
+        Key::Port(floating, protocol, port) => {
+            let mut bytes = address_bytes(*floating);
+            bytes.extend([protocol.number(), 0, 0, 0]);
+            bytes.extend(port.to_be_bytes());
+            bytes.extend([0; 2]);
+            (bytes, None)
+        }
+        Key::Snat(uplink, fixed) => {
+            let mut bytes = uplink.as_str().as_bytes().to_vec();
+            bytes.resize(Field::LinkName.len(), 0);
+            bytes.extend(address_bytes(*fixed));
+            (bytes, None)
+        }
+        Key::Hairpin(network) => {
+            let twice = |address| address_bytes(address).repeat(2);
+            (twice(network.network()), Some(twice(network.broadcast())))
+        }
+    }
+}
+
+fn data_bytes(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Dnat(fixed, _) => Some(address_bytes(*fixed)),
+        Value::Port(fixed, port, _) => {
+            let mut bytes = address_bytes(*fixed);
+            bytes.extend(port.to_be_bytes());
+            bytes.extend([0; 2]);
+            Some(bytes)
+        }
+        Value::Snat(floating) => Some(address_bytes(*floating)),
+        Value::Member => None,
+    }
+}
+
+/// The elements that a message of a dump of `map` holds.
+pub(super) fn read_elements(map: &str, message: &Message) -> Vec<(Key, Value)> {
+    each_element(message, |element| {
+        let data = element.nest(2).and_then(|data| data.bytes(wire::DATA_VALUE));
+        let end = element.nest(10).and_then(|end| end.bytes(wire::DATA_VALUE));
+        let note = Note::read(element.bytes(6).and_then(read_comment).unwrap_or_default());
+        read_element(map, element.nest(1)?.bytes(wire::DATA_VALUE)?, end, data, note)
+    })
+}
+
+fn each_element<R>(message: &Message, read: impl Fn(Attributes<'_>) -> Option<R>) -> Vec<R> {
+    let list = message.attributes().nest(3);
+    list.into_iter().flat_map(|list| list.nests(wire::LIST_ELEM)).filter_map(read).collect()
+}
+
+fn read_element(
+    map: &str,
+    key: &[u8],
+    end: Option<&[u8]>,
+    data: Option<&[u8]>,
+    note: Note,
+) -> Option<(Key, Value)> {
+    let family = Family::ALL.into_iter().find(|family| {
+        [family.dnat(), family.port(), family.snat(), family.hairpin()].contains(&map)
+    })?;
+    let address = |bytes| read_address(bytes, family);
+    let size = usize::from(family.bits() / 8);
+    let port = |bytes: &[u8], at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+    if map == family.dnat() {
+        Some((Key::Dnat(address(key)?), Value::Dnat(address(data?)?, note)))
+    } else if map == family.port() {
+        let protocol = Protocol::from_number(*key.get(size)?)?;
+        let key = Key::Port(address(key)?, protocol, port(key, size + 4)?);
+        Some((key, Value::Port(address(data?)?, port(data?, size)?, note)))
+    } else if map == family.snat() {
+        let name = key.get(..Field::LinkName.len())?;
+        let name = std::str::from_utf8(name).ok()?.trim_end_matches('\0');
+        let uplink: LinkName = name.parse().ok()?;
+        let fixed = address(&key[Field::LinkName.len()..])?;
+        Some((Key::Snat(uplink, fixed), Value::Snat(address(data?)?)))
+    } else {
+        let network = range(address(key)?, address(end?)?)?;
+        Some((Key::Hairpin(network), Value::Member))
+    }
+}
+
+/// The network from its first to its last address.
+fn range(first: IpAddr, last: IpAddr) -> Option<IpNetwork> {
+    let prefix = match (first, last) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => return None,
+    };
+    IpNetwork::new(first, prefix as u8).ok()
+}
+
+/// The counters that a message of a dump of `map` holds.
+pub(super) fn read_counters(map: &str, message: &Message) -> Vec<Counter> {
+    each_element(message, |element| {
+        let end = element.nest(10).and_then(|end| end.bytes(wire::DATA_VALUE));
+        let data = element.nest(2)?.bytes(wire::DATA_VALUE);
+        let key = element.nest(1)?.bytes(wire::DATA_VALUE)?;
+        let (key, _) = read_element(map, key, end, data, Note::read(""))?;
+        // NFTA_SET_ELEM_EXPR: NFTA_EXPR_DATA: NFTA_COUNTER_BYTES, _PACKETS
+        let counter = element.nest(7)?.nest(2)?;
+        Some(Counter { key, bytes: counter.be64(1)?, packets: counter.be64(2)? })
+    })
+}
+
+/// `NFTA_RULE_TABLE`, `_CHAIN`, `_HANDLE`, `_POSITION`, `_USERDATA`
+fn encode_pass(change: &PassChange, messages: &mut Vec<(Message, u16)>) {
+    let (table, chain) = USER_CHAIN;
+    let rule = |kind| message(kind, change.family.nfproto(), table).with(|w| _ = w.text(2, chain));
+    for handle in &change.remove {
+        messages.push((rule(msg::DELRULE).with(|w| _ = w.be64(3, *handle)), 0));
+    }
+    let Some(pass) = &change.add else { return };
+    let message = rule(msg::NEWRULE).with(|w| {
+        write_rule(w, &pass_rule(pass.mark));
+        w.bytes(7, &comment(TABLE));
+        if let Some(handle) = pass.before {
+            w.be64(6, handle);
+        }
+    });
+    // Without NLM_F_APPEND a rule goes before the one at the position.
+    let place = if pass.before.is_some() { 0 } else { APPEND };
+    messages.push((message, CREATE | place));
+}
+
+/// A set of our table, as the kernel tells it.
+pub(super) fn read_set(message: &Message) -> Option<Set> {
+    let attributes = message.attributes();
+    let flags = attributes.be32(3).unwrap_or(0);
+    let data = if flags & SET_MAP != 0 { attributes.be32(6)? } else { 0 };
+    Some(Set {
+        name: attributes.text(2)?.to_owned(),
+        key: fields(attributes.be32(4)?)?,
+        data: fields(data)?,
+        interval: flags & SET_INTERVAL != 0,
+        counter: attributes.nest(17).is_some_and(|expr| expr.text(1) == Some("counter")),
+    })
+}
+
+fn fields(mut number: u32) -> Option<Vec<Field>> {
+    let all = [Field::Ipv4, Field::Ipv6, Field::Protocol, Field::Port, Field::LinkName];
+    let mut fields = Vec::new();
+    while number != 0 {
+        fields.push(all.into_iter().find(|field| type_of(&[*field]) == number & 0x3f)?);
+        number >>= 6;
+    }
+    fields.reverse();
+    Some(fields)
+}
+
+/// A chain of any table, as the kernel tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AnyChain {
+    pub(super) family: u8,
+    pub(super) table: String,
+    pub(super) name: String,
+    /// Hook number, priority, type.
+    pub(super) hook: Option<(u32, i32, String)>,
+    /// The policy is to drop.
+    pub(super) drops: bool,
+}
+
+pub(super) fn read_chain(message: &Message) -> Option<AnyChain> {
+    let attributes = message.attributes();
+    let hook = attributes.nest(4).and_then(|hook| {
+        let kind = attributes.text(7)?.to_owned();
+        Some((hook.be32(1)?, hook.be32(2)? as i32, kind))
+    });
+    Some(AnyChain {
+        family: message.family(),
+        table: attributes.text(1)?.to_owned(),
+        name: attributes.text(3)?.to_owned(),
+        drops: hook.is_some() && attributes.be32(5) == Some(0),
+        hook,
+    })
+}
+
+/// A chain of our table, without its rules. One that hangs where none of ours does has no hook
+/// here, and so is not what it should be.
+pub(super) fn our_chain(chain: &AnyChain) -> Chain {
+    let hook = chain.hook.as_ref().filter(|_| !chain.drops).and_then(|(number, priority, kind)| {
+        let point = match number {
+            0 => HookPoint::Prerouting,
+            2 => HookPoint::Forward,
+            3 => HookPoint::Output,
+            4 => HookPoint::Postrouting,
+            _ => return None,
+        };
+        Some(Hook { nat: kind == "nat", point, priority: *priority })
+    });
+    Chain { name: chain.name.clone(), hook, rules: Vec::new() }
+}
+
+/// A rule of any chain, as the kernel tells it.
+#[derive(Debug, Clone)]
+pub(super) struct AnyRule {
+    pub(super) chain: String,
+    pub(super) handle: u64,
+    pub(super) comment: Option<String>,
+    pub(super) rule: Rule,
+}
+
+pub(super) fn read_rule(message: &Message) -> Option<AnyRule> {
+    let attributes = message.attributes();
+    let list = attributes.nest(4);
+    let exprs: Vec<Expr> =
+        list.into_iter().flat_map(|list| list.nests(wire::LIST_ELEM)).map(wire::read).collect();
+    Some(AnyRule {
+        chain: attributes.text(2)?.to_owned(),
+        handle: attributes.be64(3)?,
+        comment: attributes.bytes(7).and_then(read_comment).map(str::to_owned),
+        rule: Rule { text: String::new(), exprs },
+    })
+}

@@ -1,0 +1,136 @@
+//! A socket that hears of changes of links, addresses and routes.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use netlink_sys::protocols::NETLINK_ROUTE;
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{SockFilter, SockRef};
+
+use super::address;
+use crate::kernel::AddressChange;
+
+/// The multicast groups of rtnetlink(7): links, and both families' addresses and routes
+/// (`RTNLGRP_LINK`, `RTNLGRP_IPV4_IFADDR`, ... in `linux/rtnetlink.h`).
+const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
+
+/// What a burst may fill before changes count as lost, in bytes.
+const RECEIVE_ROOM: usize = 1 << 20;
+
+/// Room for the beginning of a notification: all of one about an address, which alone is read.
+const NOTIFICATION: usize = 512;
+
+/// Hears of changes, without blocking.
+///
+/// A filter in the kernel keeps back the changes that one's own request socket makes, and the
+/// routes of the local table: these only follow addresses, of which we hear anyhow. About IPv6
+/// addresses the kernel does not say who made the change (`inet6_ifa_notify` in
+/// `net/ipv6/addrconf.c`), and it tells of a new one a moment after it has acknowledged it. So
+/// those changes are announced by [`Listener::expect`].
+pub(in crate::kernel::host) struct Listener {
+    socket: netlink_sys::Socket,
+    /// The last change that was announced and not heard of yet, by link and address.
+    expected: HashMap<(u32, IpAddr), u16>,
+}
+
+impl Listener {
+    /// Listens in the calling thread's network namespace from now on. Changes that the socket
+    /// with the port `own` makes do not count.
+    pub(in crate::kernel::host) fn open(own: Option<u32>) -> io::Result<Self> {
+        let mut socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.set_non_blocking(true)?;
+        // Only CAP_NET_ADMIN may exceed net.core.rmem_max. With less, changes are lost earlier.
+        let _ = setsockopt(&socket.as_fd(), sockopt::RcvBufForce, &RECEIVE_ROOM);
+        SockRef::from(&socket).attach_filter(&filter(own))?;
+        GROUPS
+            .into_iter()
+            .try_for_each(|group| socket.add_membership(group))?;
+        Ok(Self {
+            socket,
+            expected: HashMap::new(),
+        })
+    }
+
+    /// The kernel has made this change for us: its notification does not count.
+    pub(super) fn expect(&mut self, change: &AddressChange) {
+        let (kind, address) = match change {
+            AddressChange::Add(address) => (libc::RTM_NEWADDR, address),
+            AddressChange::Remove(address) => (libc::RTM_DELADDR, address),
+        };
+        if address.network.is_ipv6() {
+            self.expected
+                .insert((address.link, address.network.ip()), kind);
+        }
+    }
+
+    /// Takes what was heard since the last time: has anything changed? Lost messages count as a
+    /// change.
+    pub(in crate::kernel::host) fn drain(&mut self) -> io::Result<bool> {
+        let mut heard = false;
+        let mut room = [0; NOTIFICATION];
+        loop {
+            match self.socket.recv(&mut &mut room[..], 0) {
+                Ok(length) => heard |= !self.was_expected(&room[..length.min(NOTIFICATION)]),
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => return Ok(heard),
+                    Some(libc::ENOBUFS) => heard = true,
+                    Some(libc::EINTR) => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    fn was_expected(&mut self, notification: &[u8]) -> bool {
+        let Some((kind, key)) = address::notified(notification) else {
+            return false;
+        };
+        self.expected.remove(&key) == Some(kind)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The filter as classic BPF (`linux/filter.h`). It sees a notification from its header
+/// (`struct nlmsghdr`, 16 bytes) on; loads are big-endian, the message has the host's order.
+fn filter(own: Option<u32>) -> Vec<SockFilter> {
+    const TYPE: u32 = 4;
+    const PORT: u32 = 12;
+    const TABLE: u32 = 16 + 4;
+    let kind = |number: u16| u16::from_be_bytes(number.to_ne_bytes()).into();
+    let load = |size: u32, offset| {
+        SockFilter::new((libc::BPF_LD | size | libc::BPF_ABS) as u16, 0, 0, offset)
+    };
+    // Skips the next `no` instructions unless the loaded value is `value`, else `yes`.
+    let equal = |value, yes, no| {
+        SockFilter::new(
+            (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+            yes,
+            no,
+            value,
+        )
+    };
+    let end = |accept| SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, accept);
+    let mut program = Vec::new();
+    if let Some(port) = own {
+        let port = u32::from_be_bytes(port.to_ne_bytes());
+        program.extend([load(libc::BPF_W, PORT), equal(port, 0, 1), end(0)]);
+    }
+    program.extend([
+        load(libc::BPF_H, TYPE),
+        equal(kind(libc::RTM_NEWROUTE), 1, 0),
+        equal(kind(libc::RTM_DELROUTE), 0, 2),
+        load(libc::BPF_B, TABLE),
+        equal(libc::RT_TABLE_LOCAL.into(), 1, 0),
+        end(u32::MAX),
+        end(0),
+    ]);
+    program
+}
