@@ -37,13 +37,7 @@ impl Scene {
             .chain(workloads.iter().map(|workload| &**workload))
             .map(|ns| Whoami::start(ns, &[80, 8080]))
             .collect();
-        Self {
-            _lan: lan,
-            client,
-            a,
-            workloads,
-            _servers: servers,
-        }
+        Self { _lan: lan, client, a, workloads, _servers: servers }
     }
 
     fn bind(&self, family: Family, floating: u8, workload: usize, options: &str) {
@@ -85,17 +79,9 @@ fn workload_traffic_leaves_with_its_own_floating_address() {
         scene.bind(family, 200, 0, "");
         scene.bind(family, 201, 1, "");
         assert_eq!(scene.sources(family, 0), [lan(family, 200); 3]);
-        assert_eq!(
-            scene.sources(family, 1),
-            [lan(family, 201); 3],
-            "the second binding"
-        );
+        assert_eq!(scene.sources(family, 1), [lan(family, 201); 3], "the second binding");
         let own = scene.workloads[2].address(family);
-        assert_eq!(
-            scene.sources(family, 2),
-            [own; 3],
-            "a workload without a binding"
-        );
+        assert_eq!(scene.sources(family, 2), [own; 3], "a workload without a binding");
     }
 }
 
@@ -108,24 +94,12 @@ fn a_second_binding_comes_and_goes_without_touching_the_first() {
         let mut flow = lab::TcpFlow::open(&scene.workloads[0], (lan(family, 1), 80));
         assert_eq!(flow.ask().unwrap().peer, lan(family, 200));
         scene.bind(family, 201, 1, "");
-        assert_eq!(
-            flow.ask().unwrap().peer,
-            lan(family, 200),
-            "after the second bind"
-        );
+        assert_eq!(flow.ask().unwrap().peer, lan(family, 200), "after the second bind");
         fip.ok(&format!("unbind {}", lan(family, 201)));
-        assert_eq!(
-            flow.ask().unwrap().peer,
-            lan(family, 200),
-            "after the second unbind"
-        );
+        assert_eq!(flow.ask().unwrap().peer, lan(family, 200), "after the second unbind");
         assert_eq!(scene.sources(family, 0), [lan(family, 200); 3]);
         let own = scene.workloads[1].address(family);
-        assert_eq!(
-            scene.sources(family, 1),
-            [own; 3],
-            "unbound, it has its own address again"
-        );
+        assert_eq!(scene.sources(family, 1), [own; 3], "unbound, it has its own address again");
     }
 }
 
@@ -168,17 +142,10 @@ fn workloads_share_an_address_by_port() {
         assert_eq!(scene.answers(Proto::Tcp, (floating, 82)), "A:82");
         let udp = scene.answers(Proto::Udp, (floating, 81));
         assert!(udp.contains("refused"), "UDP port 81 is not bound: {udp}");
-        let witnesses = scene
-            .workloads
-            .each_ref()
-            .map(|workload| EchoWitness::start(workload));
+        let witnesses = scene.workloads.each_ref().map(|workload| EchoWitness::start(workload));
         assert!(ping(&scene.client, floating), "the host answers");
         for witness in witnesses {
-            assert_eq!(
-                witness.sources(),
-                Vec::<IpAddr>::new(),
-                "ping reached a workload"
-            );
+            assert_eq!(witness.sources(), Vec::<IpAddr>::new(), "ping reached a workload");
         }
         // And a port alone gives a workload no source address.
         let own = scene.workloads[0].address(family);
@@ -197,31 +164,15 @@ fn a_port_wins_over_the_whole_address() {
         scene.bind(family, 200, 2, "");
         scene.bind(family, 200, 0, "-p tcp:80:8080");
         assert_eq!(scene.answers(Proto::Tcp, (floating, 80)), "one:8080");
-        assert_eq!(
-            scene.answers(Proto::Udp, (floating, 80)),
-            "three:80",
-            "the other protocol"
-        );
-        assert_eq!(
-            scene.answers(Proto::Tcp, (floating, 8080)),
-            "three:8080",
-            "the other port"
-        );
+        assert_eq!(scene.answers(Proto::Udp, (floating, 80)), "three:80", "the other protocol");
+        assert_eq!(scene.answers(Proto::Tcp, (floating, 8080)), "three:8080", "the other port");
         let witness = EchoWitness::start(&scene.workloads[2]);
         assert!(ping(&scene.client, floating));
         assert_eq!(witness.sources(), [lan(family, 1)]);
-        assert_eq!(
-            scene.sources(family, 2),
-            [floating; 3],
-            "the whole address is its source"
-        );
+        assert_eq!(scene.sources(family, 2), [floating; 3], "the whole address is its source");
         assert_eq!(scene.sources(family, 0), [one; 3]);
         fip.ok(&format!("unbind {floating} -p tcp:80"));
-        assert_eq!(
-            scene.answers(Proto::Tcp, (floating, 80)),
-            "three:80",
-            "without the port"
-        );
+        assert_eq!(scene.answers(Proto::Tcp, (floating, 80)), "three:80", "without the port");
         assert_eq!(scene.sources(family, 2), [floating; 3]);
     }
 }

@@ -28,12 +28,7 @@ fn passes_docker(install: fn(&Ns)) {
             }
             scene.reaches(workload, family, 200, workload);
             scene.position_of_our_rule(family);
-            assert!(
-                scene
-                    .user_rules(other(family))
-                    .iter()
-                    .all(|rule| !rule.contains(MARK))
-            );
+            assert!(scene.user_rules(other(family)).iter().all(|rule| !rule.contains(MARK)));
             assert_eq!(scene.listed()["state"], "active");
             scene.bind(family, 201, &scene.published);
             scene.position_of_our_rule(family);
@@ -70,15 +65,9 @@ fn only_bound_workloads_pass(install: fn(&Ns)) {
         assert!(ping(&scene.own, to));
         assert_eq!(witness.sources(), [lan(family, 200)]);
         let unbound = tcp_whoami(&scene.neighbour, (to, 80));
-        assert!(
-            unbound.is_err(),
-            "FORWARD drops what is not bound: {unbound:?}"
-        );
+        assert!(unbound.is_err(), "FORWARD drops what is not bound: {unbound:?}");
         let direct = tcp_whoami(&scene.client, (scene.own.address(family), 80));
-        assert!(
-            direct.is_err(),
-            "FORWARD drops what goes to the fixed address: {direct:?}"
-        );
+        assert!(direct.is_err(), "FORWARD drops what goes to the fixed address: {direct:?}");
     }
 }
 
@@ -97,10 +86,9 @@ fn only_bound_workloads_pass_docker_28() {
 fn iptables_can_print_its_tables() {
     for install in [install_docker_20, install_docker_28] {
         let scene = Scene::new(install);
-        for (family, save) in [
-            (Family::V4, "iptables-nft-save"),
-            (Family::V6, "ip6tables-nft-save"),
-        ] {
+        for (family, save) in
+            [(Family::V4, "iptables-nft-save"), (Family::V6, "ip6tables-nft-save")]
+        {
             scene.bind(family, 200, &scene.own);
             let saved = scene.a.try_tool(save, &[], "");
             assert_eq!(saved.code, Some(0), "{}", saved.stderr);
@@ -131,12 +119,7 @@ fn an_earlier_drop_holds(install: fn(&Ns)) {
         let drop = format!("DOCKER-USER -s {} -j DROP", lan(family, 1));
         scene.iptables(family, &format!("-I {drop}"));
         scene.bind(family, 200, &scene.own);
-        assert_eq!(
-            scene.position_of_our_rule(family),
-            1,
-            "{:?}",
-            scene.user_rules(family)
-        );
+        assert_eq!(scene.position_of_our_rule(family), 1, "{:?}", scene.user_rules(family));
         scene.reaches(&scene.far, family, 200, &scene.own);
         let dropped = scene.ask(&scene.client, family, 200);
         assert!(dropped.is_err(), "the user drops the client: {dropped:?}");
@@ -159,21 +142,15 @@ fn an_earlier_drop_holds_with_docker_28() {
 /// of the chain (Docker 28), or before Docker's final RETURN.
 #[test]
 fn a_later_drop_holds_after_the_next_command() {
-    for (install, place) in [
-        (install_docker_20 as fn(&Ns), "-I DOCKER-USER 2"),
-        (install_docker_28, "-A DOCKER-USER"),
-    ] {
+    for (install, place) in
+        [(install_docker_20 as fn(&Ns), "-I DOCKER-USER 2"), (install_docker_28, "-A DOCKER-USER")]
+    {
         let scene = Scene::new(install);
         for family in Family::BOTH {
             scene.bind(family, 200, &scene.own);
             scene.iptables(family, &format!("{place} -s {} -j DROP", lan(family, 1)));
             scene.bind(family, 200, &scene.own);
-            assert_eq!(
-                scene.position_of_our_rule(family),
-                1,
-                "{:?}",
-                scene.user_rules(family)
-            );
+            assert_eq!(scene.position_of_our_rule(family), 1, "{:?}", scene.user_rules(family));
             scene.reaches(&scene.far, family, 200, &scene.own);
             let dropped = scene.ask(&scene.client, family, 200);
             assert!(dropped.is_err(), "the user drops the client: {dropped:?}");
@@ -201,11 +178,7 @@ fn a_deleted_rule_comes_back() {
 /// Docker masquerades what leaves docker0. A floating address's workload sees the container.
 #[test]
 fn dockers_masquerade_does_not_hide_a_container() {
-    for install in [
-        install_docker_20 as fn(&Ns),
-        install_docker_28,
-        install_docker_nftables,
-    ] {
+    for install in [install_docker_20 as fn(&Ns), install_docker_28, install_docker_nftables] {
         let scene = Scene::new(install);
         for family in Family::BOTH {
             scene.bind(family, 200, &scene.own);
@@ -229,16 +202,9 @@ fn a_bound_docker_container_leaves_with_its_floating_address() {
         for family in Family::BOTH {
             scene.bind(family, 200, &scene.docker);
             let to = (lan(family, 1), 80);
-            assert_eq!(
-                tcp_whoami(&scene.docker, to).unwrap().peer,
-                lan(family, 200)
-            );
+            assert_eq!(tcp_whoami(&scene.docker, to).unwrap().peer, lan(family, 200));
             let unbound = tcp_whoami(&scene.published, to).unwrap();
-            assert_eq!(
-                unbound.peer,
-                lan(family, 11),
-                "Docker masquerades the others, as before"
-            );
+            assert_eq!(unbound.peer, lan(family, 11), "Docker masquerades the others, as before");
         }
     }
 }

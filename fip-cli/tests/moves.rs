@@ -33,15 +33,7 @@ impl Scene {
         let old = a.workload("old", "br0", 18, 2);
         let new = b.workload("new", "br0", 20, 2);
         let servers = [Whoami::start(&old, &[80]), Whoami::start(&new, &[80])];
-        Self {
-            lan,
-            client,
-            a,
-            b,
-            old,
-            new,
-            _servers: servers,
-        }
+        Self { lan, client, a, b, old, new, _servers: servers }
     }
 }
 
@@ -67,11 +59,7 @@ fn hand_over(
     prober.wait_for_answers(500);
     assert!(waiting.is_running(), "{} did not wait", to.name());
     capture.catch_up(&scene.client);
-    assert!(
-        !capture.claims(floating).contains(&claimed),
-        "{} did not wait",
-        to.name()
-    );
+    assert!(!capture.claims(floating).contains(&claimed), "{} did not wait", to.name());
     fip(from).ok(&format!("unbind {floating}"));
     Run::new(&command, waiting.finish(PATIENCE)).exits(0);
     capture.wait_for_claim(floating, &claimed);
@@ -88,24 +76,14 @@ fn assert_one_after_the_other(claims: &[Claim], first: &str, second: &str) {
             Claim::Probes(_) => None,
         })
         .collect();
-    let changes: Vec<_> = holders
-        .chunk_by(|a, b| a == b)
-        .map(|chunk| chunk[0])
-        .collect();
-    assert_eq!(
-        changes,
-        [first, second],
-        "who answered for the address, in order: {holders:?}"
-    );
+    let changes: Vec<_> = holders.chunk_by(|a, b| a == b).map(|chunk| chunk[0]).collect();
+    assert_eq!(changes, [first, second], "who answered for the address, in order: {holders:?}");
 }
 
 /// Panics unless `first` answered, then `second`, and neither in between.
 fn assert_answers_change_once(what: &str, seen: &[String], first: &str, second: &str) {
     let names: Vec<&str> = seen.iter().map(String::as_str).collect();
-    let changes: Vec<_> = names
-        .chunk_by(|a, b| a == b)
-        .map(|chunk| chunk[0])
-        .collect();
+    let changes: Vec<_> = names.chunk_by(|a, b| a == b).map(|chunk| chunk[0]).collect();
     assert_eq!(changes, [first, second], "{what}: who answered, in order");
 }
 
@@ -125,11 +103,7 @@ fn assert_no_flow(host: &Host, floating: IpAddr, fixed: IpAddr) {
             names(floating) && names(fixed)
         })
         .collect();
-    assert!(
-        left.is_empty(),
-        "{} has kept flows of {floating}: {left:#?}",
-        host.name()
-    );
+    assert!(left.is_empty(), "{} has kept flows of {floating}: {left:#?}", host.name());
 }
 
 fn move_under_load(family: Family) {
@@ -152,10 +126,7 @@ fn move_under_load(family: Family) {
     assert_answers_change_once("TCP connections", &tcp, "old", "new");
     assert_no_flow(&scene.a, floating, old);
     let answer = connection.ask();
-    assert!(
-        answer.is_err(),
-        "the TCP connection of before goes on: {answer:?}"
-    );
+    assert!(answer.is_err(), "the TCP connection of before goes on: {answer:?}");
 
     // And back again: the flow that went through B meanwhile finds its way.
     let prober = Prober::start(&scene.client, (floating, 80));
@@ -193,9 +164,7 @@ fn the_old_host_forgets_the_flows_of_an_unbound_address() {
         assert_eq!(udp.ask().unwrap().name, "old");
         assert_eq!(tcp.ask().unwrap().name, "old");
         let mac = scene.a.mac("eth0");
-        scene.client.ip(&format!(
-            "neigh replace {floating} lladdr {mac} dev eth0 nud permanent"
-        ));
+        scene.client.ip(&format!("neigh replace {floating} lladdr {mac} dev eth0 nud permanent"));
         fip(&scene.a).ok(&format!("unbind {floating}"));
         assert_no_flow(&scene.a, floating, old);
         let answer = udp.ask();
@@ -221,9 +190,7 @@ fn flows_that_the_workload_began_are_forgotten_too() {
         assert_eq!(flow.ask().unwrap().peer, floating);
         fip(&scene.a).ok(&format!("unbind {floating}"));
         assert_no_flow(&scene.a, floating, old);
-        let answer = flow
-            .ask()
-            .expect("it still leaves with the floating address");
+        let answer = flow.ask().expect("it still leaves with the floating address");
         assert_eq!(answer.peer, old);
     }
 }
@@ -244,9 +211,7 @@ fn a_long_flow_follows_its_address_to_another_workload_at_once() {
         let prober = Prober::start(&scene.client, (floating, 80));
         prober.wait_for("old");
 
-        fip(&scene.a)
-            .run(&format!("bind {floating} {next}"))
-            .exits(3);
+        fip(&scene.a).run(&format!("bind {floating} {next}")).exits(3);
         assert_eq!(udp.ask().unwrap().name, "old", "refused, nothing changed");
         fip(&scene.a).ok(&format!("bind {floating} {next} --replace --announce 1"));
 
@@ -266,32 +231,55 @@ fn a_long_flow_follows_its_address_to_another_workload_at_once() {
 fn moving_one_port_leaves_the_flows_of_the_others() {
     let scene = Scene::new();
     let next = scene.a.workload("next", "br0", 18, 3);
-    let _servers = [
-        Whoami::start(&next, &[80]),
-        Whoami::start(&scene.old, &[81]),
-    ];
+    let _servers = [Whoami::start(&next, &[80]), Whoami::start(&scene.old, &[81])];
     for family in Family::BOTH {
         let floating = lan(family, 200);
         let (old, next) = (scene.old.address(family), next.address(family));
         let quick = "--announce 1 --probe 20ms";
-        fip(&scene.a).ok(&format!(
-            "bind {floating} {old} -p udp:80 -p udp:81 -p tcp:81 {quick}"
-        ));
+        fip(&scene.a).ok(&format!("bind {floating} {old} -p udp:80 -p udp:81 -p tcp:81 {quick}"));
         let mut moved = UdpFlow::open(&scene.client, (floating, 80));
         let mut kept = UdpFlow::open(&scene.client, (floating, 81));
         let mut connection = TcpFlow::open(&scene.client, (floating, 81));
         assert_eq!(moved.ask().unwrap().name, "old");
         assert_eq!(kept.ask().unwrap().name, "old");
         assert_eq!(connection.ask().unwrap().name, "old");
-        fip(&scene.a).ok(&format!(
-            "bind {floating} {next} -p udp:80 --replace {quick}"
-        ));
+        fip(&scene.a).ok(&format!("bind {floating} {next} -p udp:80 --replace {quick}"));
         assert_eq!(moved.ask().unwrap().name, "next");
         assert_eq!(kept.ask().unwrap().name, "old");
-        assert_eq!(
-            connection.ask().unwrap().name,
-            "old",
-            "the connection was cut"
-        );
+        assert_eq!(connection.ask().unwrap().name, "old", "the connection was cut");
     }
+}
+
+/// Unbinding one address leaves the flows of another one, and everybody else's, alone.
+#[test]
+fn unbinding_one_address_leaves_the_flows_of_another() {
+    let scene = Scene::new();
+    let next = scene.a.workload("next", "br0", 18, 3);
+    let _server = Whoami::start(&next, &[80]);
+    for family in Family::BOTH {
+        let (gone, kept) = (lan(family, 200), lan(family, 201));
+        for (floating, workload) in [(gone, &scene.old), (kept, &next)] {
+            let fixed = workload.address(family);
+            fip(&scene.a).ok(&format!("bind {floating} {fixed} --announce 1 --probe 20ms"));
+        }
+        let mut other = TcpFlow::open(&scene.client, (kept, 80));
+        let mut ended = TcpFlow::open(&scene.client, (gone, 80));
+        assert_eq!(other.ask().unwrap().name, "next");
+        assert_eq!(ended.ask().unwrap().name, "old");
+        fip(&scene.a).ok(&format!("unbind {gone}"));
+        assert!(!tracked(&scene.a, family, kept).is_empty(), "the flow of {kept} was forgotten");
+        assert!(tracked(&scene.a, family, gone).is_empty(), "the flow of {gone} is left");
+        assert_eq!(other.ask().unwrap().name, "next", "the connection was cut");
+    }
+}
+
+/// The tracked connections that name the address.
+fn tracked(host: &Ns, family: Family, address: IpAddr) -> Vec<String> {
+    let family = match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    };
+    let flows = host.tool("conntrack", &["-L", "-f", family], "");
+    let names = format!("={address} ");
+    flows.lines().filter(|flow| flow.contains(&names)).map(str::to_owned).collect()
 }

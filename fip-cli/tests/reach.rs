@@ -76,29 +76,13 @@ impl Scene {
         };
         let own = |workload: &Workload| Source::Exactly(workload.address(family));
         [
-            (
-                "a LAN client",
-                &self.client,
-                Source::Exactly(lan(family, 1)),
-            ),
+            ("a LAN client", &self.client, Source::Exactly(lan(family, 1))),
             ("a client behind a router", &self.far, Source::Exactly(far)),
             ("the host itself", &self.a, Source::OfHost),
-            (
-                "a container on another bridge",
-                &self.other_bridge,
-                own(&self.other_bridge),
-            ),
-            (
-                "a container on the same bridge",
-                &self.neighbour,
-                Source::Any,
-            ),
+            ("a container on another bridge", &self.other_bridge, own(&self.other_bridge)),
+            ("a container on the same bridge", &self.neighbour, Source::Any),
             ("the workload itself", &self.target, Source::Any),
-            (
-                "a container on another host",
-                &self.other_host,
-                own(&self.other_host),
-            ),
+            ("a container on another host", &self.other_host, own(&self.other_host)),
         ]
     }
 
@@ -142,10 +126,7 @@ fn reach(family: Family, nf_call: bool) {
     let scene = Scene::new(nf_call);
     let fixed = scene.target.address(family);
     let fip = Fip::new(env!("CARGO_BIN_EXE_fip"), &scene.a);
-    fip.ok(&format!(
-        "bind {} {fixed} --announce 1 --probe 20ms",
-        lan(family, FLOATING)
-    ));
+    fip.ok(&format!("bind {} {fixed} --announce 1 --probe 20ms", lan(family, FLOATING)));
     let mut wrong = Vec::new();
     for (who, caller, wanted) in scene.callers(family) {
         for proto in Proto::ALL {
@@ -154,18 +135,11 @@ fn reach(family: Family, nf_call: bool) {
                 Ok(seen) => format!("the workload saw {seen}, not {wanted:?}"),
                 Err(error) => error,
             };
-            wrong.push(format!(
-                "{proto:?} {family:?} from {who}, nf-call {nf_call}: {verdict}"
-            ));
+            wrong.push(format!("{proto:?} {family:?} from {who}, nf-call {nf_call}: {verdict}"));
         }
     }
     let ruleset = scene.a.nft("list ruleset");
-    assert!(
-        wrong.is_empty(),
-        "{} cells are wrong:\n{}\n{ruleset}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} cells are wrong:\n{}\n{ruleset}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
@@ -196,22 +170,13 @@ fn nobody_reaches_it_after_unbind() {
         let floating = lan(family, FLOATING);
         let fixed = scene.target.address(family);
         let before = (scene.a.ruleset(), scene.a.ip("addr show dev eth0"));
-        fip.ok(&format!(
-            "bind {floating} {fixed} --announce 1 --probe 20ms"
-        ));
+        fip.ok(&format!("bind {floating} {fixed} --announce 1 --probe 20ms"));
         scene.cell(family, &scene.client, Proto::Tcp).unwrap();
         fip.ok(&format!("unbind {floating}"));
         for (caller, proto) in [(&scene.client, Proto::Udp), (&scene.neighbour, Proto::Tcp)] {
             let seen = scene.cell(family, caller, proto);
-            assert!(
-                seen.is_err(),
-                "{} still reaches {floating}: {seen:?}",
-                caller.name()
-            );
+            assert!(seen.is_err(), "{} still reaches {floating}: {seen:?}", caller.name());
         }
-        assert_eq!(
-            (scene.a.ruleset(), scene.a.ip("addr show dev eth0")),
-            before
-        );
+        assert_eq!((scene.a.ruleset(), scene.a.ip("addr show dev eth0")), before);
     }
 }

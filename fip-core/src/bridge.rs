@@ -63,6 +63,9 @@ impl<'k, K: Kernel> BridgeManager<'k, K> {
         let addresses = self.kernel.addresses()?;
         check_overlap(spec, &links, &addresses)?;
         let routes = self.kernel.routes()?;
+        if spec.addresses.iter().any(IpNetwork::is_ipv6) {
+            forwarding::check_ipv6(self.kernel, None)?;
+        }
         let mtu = spec.mtu.unwrap_or_else(|| uplink_mtu(&links, &routes));
         let mut changes = Vec::new();
         let bridge = match find_bridge(&links, &spec.name)? {
@@ -78,11 +81,7 @@ impl<'k, K: Kernel> BridgeManager<'k, K> {
         link.up()?;
         link.addresses(&spec.addresses, &addresses)?;
         for family in Family::ALL {
-            if spec
-                .addresses
-                .iter()
-                .any(|address| Family::of(address.ip()) == family)
-            {
+            if spec.addresses.iter().any(|address| Family::of(address.ip()) == family) {
                 let uplink = uplink(&routes, family).and_then(|index| by_index(&links, index));
                 let uplink = uplink.map(|link| &link.name);
                 changes.extend(ensure_forwarding(self.kernel, family, uplink)?);
@@ -92,22 +91,20 @@ impl<'k, K: Kernel> BridgeManager<'k, K> {
     }
 
     fn create(&mut self, name: &LinkName, mtu: u32, changes: &mut Vec<String>) -> Result<Link> {
-        match self.kernel.create_link(&NewLink::Bridge {
-            name: name.clone(),
-            mtu,
-        }) {
+        match self.kernel.create_link(&NewLink::Bridge { name: name.clone(), mtu }) {
             // Somebody else was quicker: then it is there.
             Err(error) if errno(&error) == Some(libc::EEXIST) => {}
-            result => result.map(|()| changes.push(format!("link add {name} mtu {mtu} type bridge")))?,
+            result => {
+                result.map(|()| changes.push(format!("link add {name} mtu {mtu} type bridge")))?
+            }
         }
         let links = self.kernel.links()?;
         let found = find_bridge(&links, name)?;
-        found
-            .cloned()
-            .ok_or_else(|| Error::not_found("bridge", name))
+        found.cloned().ok_or_else(|| Error::not_found("bridge", name))
     }
 
-    /// Deletes the bridge. One that does not exist is fine.
+    /// Deletes the bridge. One that does not exist is fine. The host goes on forwarding: by now
+    /// others may rely on it.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the link is not a bridge, or if it has ports, unless `force`:
@@ -117,10 +114,7 @@ impl<'k, K: Kernel> BridgeManager<'k, K> {
         let Some(bridge) = find_bridge(&links, name)? else {
             return Ok(Vec::new());
         };
-        let ports: Vec<&Link> = links
-            .iter()
-            .filter(|l| l.master == Some(bridge.index))
-            .collect();
+        let ports: Vec<&Link> = links.iter().filter(|l| l.master == Some(bridge.index)).collect();
         if !ports.is_empty() && !force {
             let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
             return Err(Error::Unsupported {
@@ -143,10 +137,7 @@ fn find_bridge<'a>(links: &'a [Link], name: &LinkName) -> Result<Option<&'a Link
     match found.map(|link| link.kind.as_deref()) {
         None | Some(Some("bridge")) => Ok(found),
         Some(kind) => Err(Error::Unsupported {
-            what: format!(
-                "link {name} is not a bridge but a {}",
-                kind.unwrap_or("network card")
-            ),
+            what: format!("link {name} is not a bridge but a {}", kind.unwrap_or("network card")),
             hint: "choose another name for the bridge".to_owned(),
         }),
     }
@@ -161,19 +152,12 @@ fn uplink(routes: &[Route], family: Family) -> Option<u32> {
     let defaults = routes.iter().filter(|route| {
         route.destination.prefix() == 0 && Family::of(route.destination.ip()) == family
     });
-    defaults
-        .filter(|route| route.link.is_some())
-        .min_by_key(|route| route.metric)?
-        .link
+    defaults.filter(|route| route.link.is_some()).min_by_key(|route| route.metric)?.link
 }
 
 fn uplink_mtu(links: &[Link], routes: &[Route]) -> u32 {
-    let uplink = Family::ALL
-        .into_iter()
-        .find_map(|family| uplink(routes, family));
-    uplink
-        .and_then(|index| by_index(links, index))
-        .map_or(DEFAULT_MTU, |link| link.mtu)
+    let uplink = Family::ALL.into_iter().find_map(|family| uplink(routes, family));
+    uplink.and_then(|index| by_index(links, index)).map_or(DEFAULT_MTU, |link| link.mtu)
 }
 
 /// Whether a host can have the address, with that prefix length.
@@ -202,17 +186,11 @@ fn check_overlap(spec: &BridgeSpec, links: &[Link], addresses: &[Address]) -> Re
         link.is_none_or(|link| link.name != spec.name) && is_subnet(address)
     };
     for address in addresses.iter().filter(other) {
-        let taken = spec
-            .addresses
-            .iter()
-            .find(|wanted| overlap(wanted, &address.network));
+        let taken = spec.addresses.iter().find(|wanted| overlap(wanted, &address.network));
         if let Some(wanted) = taken {
             let link = by_index(links, address.link).map_or("another link", |l| l.name.as_str());
             return Err(Error::Unsupported {
-                what: format!(
-                    "the subnet of {wanted} overlaps {} on {link}",
-                    address.network
-                ),
+                what: format!("the subnet of {wanted} overlaps {} on {link}", address.network),
                 hint: "choose a subnet that this host has on no other link".to_owned(),
             });
         }

@@ -8,7 +8,9 @@
 //! If both gave way, as RFC 5227 has it, they would do so again and again; if neither did, both
 //! would win. So the one with the lower Ethernet address goes on and the other takes it for a
 //! rival: each can tell from the other's probe alone, and exactly one of two different addresses
-//! is the lower. A host that follows RFC 5227 to the letter gives way to us either way.
+//! is the lower. The one that gives way then leaves the winner a second to bind the address before
+//! it asks again, for until then nobody answers. A host that follows RFC 5227 to the letter gives
+//! way to us either way.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +33,9 @@ const PROBES: u32 = 3;
 /// The time from one probe to the next, of many addresses: 50,000 frames in a second flood
 /// neither a switch nor the hosts, which all look at every one.
 const PACE: Duration = Duration::from_micros(20);
+
+/// How long a host that has won may take to bind the address.
+const BINDING_TIME: Duration = Duration::from_secs(1);
 
 /// The longest time that is waited, whatever is asked for.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -120,10 +125,7 @@ pub fn claim<W: Wire>(
     while let Some(more) = claiming.step(wire)? {
         free.extend(more);
     }
-    Ok(Claimed {
-        free,
-        rivals: claiming.rivals,
-    })
+    Ok(Claimed { free, rivals: claiming.rivals })
 }
 
 /// A claim under way: yields the free addresses as they are known, so that they can be bound
@@ -173,18 +175,10 @@ impl Claiming {
             && link.running
             && !link.loopback
             && link.mac.is_some();
-        let (asked, unasked) = if ask {
-            (addresses, &[][..])
-        } else {
-            (&[][..], addresses)
-        };
+        let (asked, unasked) = if ask { (addresses, &[][..]) } else { (&[][..], addresses) };
         let starts = (0..).map(|place| now + PACE * place);
         let candidates = asked.iter().zip(starts).map(|(&address, due)| {
-            let candidate = Candidate {
-                sent: 0,
-                due,
-                rival: None,
-            };
+            let candidate = Candidate { sent: 0, due, rival: None };
             (address, candidate)
         });
         let fastest = PACE * u32::try_from(asked.len()).unwrap_or(u32::MAX);
@@ -237,12 +231,8 @@ impl Claiming {
         }
         self.now = self.now.max(Instant::now());
         let due = |candidate: &Candidate| candidate.sent < PROBES && candidate.due <= self.now;
-        let addresses: Vec<_> = self
-            .asked
-            .iter()
-            .filter(|(_, c)| due(c))
-            .map(|(&address, _)| address)
-            .collect();
+        let addresses: Vec<_> =
+            self.asked.iter().filter(|(_, c)| due(c)).map(|(&address, _)| address).collect();
         if addresses.is_empty() {
             return Ok(());
         }
@@ -272,10 +262,7 @@ impl Claiming {
     }
 
     fn next_event(&self) -> Instant {
-        let pending = self
-            .asked
-            .values()
-            .filter(|candidate| !candidate.is_free(self.now));
+        let pending = self.asked.values().filter(|candidate| !candidate.is_free(self.now));
         let event = |candidate: &Candidate| match candidate.rival {
             Some(_) => candidate.due.min(self.deadline),
             None => candidate.due,
@@ -298,6 +285,9 @@ impl Claiming {
         } else {
             // A new window. Its first probe keeps the cadence, not to answer every answer at once.
             candidate.sent = 0;
+            if sighting.probing {
+                candidate.due = candidate.due.max(self.now.max(Instant::now()) + BINDING_TIME);
+            }
             candidate.rival = Some(sighting.mac);
         }
     }
@@ -309,19 +299,13 @@ impl Claiming {
         let free = |candidate: &Candidate| candidate.is_free(now);
         if now >= self.deadline {
             let lost = |c: &Candidate| c.rival.filter(|_| !free(c));
-            self.rivals
-                .extend(self.asked.iter().filter_map(|(&a, c)| Some((a, lost(c)?))));
+            self.rivals.extend(self.asked.iter().filter_map(|(&a, c)| Some((a, lost(c)?))));
             self.asked.retain(|_, candidate| lost(candidate).is_none());
         }
         if self.asked.values().any(|c| c.rival.is_none() && !free(c)) {
             return Vec::new();
         }
-        let addresses = self
-            .asked
-            .iter()
-            .filter(|(_, c)| free(c))
-            .map(|(&a, _)| a)
-            .collect();
+        let addresses = self.asked.iter().filter(|(_, c)| free(c)).map(|(&a, _)| a).collect();
         self.asked.retain(|_, candidate| !free(candidate));
         addresses
     }

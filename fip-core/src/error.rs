@@ -134,7 +134,10 @@ impl Error {
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Bound { .. } => "unbind it there first, or bind with --replace if the owner is the same",
+            Self::Bound { owner, .. } => &format!(
+                "unbind it first as its owner (--owner {owner}), or let it give way (--replace, as \
+                 its owner)"
+            ),
             Self::Rival { .. } => {
                 "stop the other host's use of it, wait longer (--deadline), or bind with --rival take-over"
             }

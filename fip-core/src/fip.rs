@@ -229,14 +229,16 @@ impl<K: Kernel> FloatingIps<K> {
     }
 
     fn plan_goal(&mut self, goal: &Goal<'_>) -> Result<Plan> {
-        self.check_host()?;
         self.view = None;
-        let (_, plan) = self.plan_now(goal, &HashSet::new())?;
-        Ok(plan)
+        Ok(self.plan_now(goal, &HashSet::new())?.plan)
     }
 
     /// The way to the goal, leaving alone the addresses `held` by rivals.
-    fn plan_now(&mut self, goal: &Goal<'_>, held: &HashSet<IpAddr>) -> Result<(Wanted, Plan)> {
+    fn plan_now(&mut self, goal: &Goal<'_>, held: &HashSet<IpAddr>) -> Result<Step> {
+        self.view = self.view.take().filter(|view| !view.is_outdated());
+        if self.view.is_none() && !matches!(goal, Goal::Unbind { .. }) {
+            self.check_host()?;
+        }
         let view = match &mut self.view {
             Some(view) => {
                 view.refresh_links(&mut self.kernel)?;
@@ -247,7 +249,7 @@ impl<K: Kernel> FloatingIps<K> {
         let mut wanted = goal.wanted(view)?;
         wanted.retain(|floating, _| !held.contains(floating));
         let plan = plan::plan(&mut self.kernel, view, &wanted, self.options.mark)?;
-        Ok((wanted, plan))
+        Ok(Step { wanted, plan })
     }
 
     fn check_host(&mut self) -> Result<()> {
@@ -273,40 +275,43 @@ impl<K: Kernel> FloatingIps<K> {
     }
 
     fn reach(&mut self, goal: &Goal<'_>, options: &BindOptions) -> Result<Report> {
-        if !matches!(goal, Goal::Unbind { .. }) {
-            self.check_host()?;
-        }
         let began = Instant::now();
-        let plan = self.current_plan(goal)?;
-        if plan.claims.is_empty() {
+        let step = self.current_step(goal)?;
+        if step.plan.claims.is_empty() {
             let mut report = Report::default();
-            self.carry_out(goal, &HashSet::new(), options, &mut report)?;
+            self.carry_out(step, goal, &HashSet::new(), options, &mut report)?;
             return Ok(report);
         }
-        self.reach_claiming(goal, plan, options, began)
+        self.reach_claiming(goal, step, options, began)
     }
 
-    /// The plan for the ruleset as it is now: a plan that finds nothing to do would otherwise
-    /// never notice that its ground is gone.
-    fn current_plan(&mut self, goal: &Goal<'_>) -> Result<Plan> {
-        let (_, plan) = self.plan_now(goal, &HashSet::new())?;
+    /// The plan for the ruleset as it is now. A stale one would be refused at the commit, but one
+    /// that finds nothing to do, or no way, commits nothing.
+    fn current_step(&mut self, goal: &Goal<'_>) -> Result<Step> {
+        let step = self.plan_now(goal, &HashSet::new());
+        let commits = step.as_ref().is_ok_and(|step| !step.plan.rules.is_empty());
         let known = self.view.as_ref().map(|view| view.snapshot.generation);
-        if plan.rules.is_empty() && known != Some(self.kernel.generation()?) {
+        if !commits && known.is_some() && known != Some(self.kernel.generation()?) {
             self.view = None;
-            return Ok(self.plan_now(goal, &HashSet::new())?.1);
+            return self.plan_now(goal, &HashSet::new());
         }
-        Ok(plan)
+        step
     }
 
     /// Claims the new addresses first; those that are free are bound while the others wait.
     fn reach_claiming(
         &mut self,
         goal: &Goal<'_>,
-        plan: Plan,
+        step: Step,
         options: &BindOptions,
         began: Instant,
     ) -> Result<Report> {
         let mut report = Report::default();
+        if options.claim.policy == RivalPolicy::TakeOver {
+            self.carry_out(step, goal, &HashSet::new(), options, &mut report)?;
+            return Ok(report);
+        }
+        let plan = step.plan;
         let mut held: HashSet<IpAddr> =
             plan.claims.iter().flat_map(|(_, list)| list.iter().copied()).collect();
         let mut rivals: Vec<(IpAddr, Link, Mac)> = Vec::new();
@@ -317,7 +322,8 @@ impl<K: Kernel> FloatingIps<K> {
                 free.iter().for_each(|address| _ = held.remove(address));
                 // Who refuses wants all or nothing.
                 if options.claim.policy != RivalPolicy::Refuse {
-                    self.carry_out(goal, &held, options, &mut report)?;
+                    let step = self.plan_now(goal, &held)?;
+                    self.carry_out(step, goal, &held, options, &mut report)?;
                 }
             }
             rivals.extend(claiming.rivals().iter().map(|(address, mac)| (*address, link.clone(), *mac)));
@@ -326,37 +332,39 @@ impl<K: Kernel> FloatingIps<K> {
             return Err(Error::Rival { address, link: link.name, mac });
         }
         if options.claim.policy == RivalPolicy::Refuse {
-            self.carry_out(goal, &held, options, &mut report)?;
+            let step = self.plan_now(goal, &held)?;
+            self.carry_out(step, goal, &held, options, &mut report)?;
         }
         Ok(report)
     }
 
-    /// Plans and commits until nobody interferes.
+    /// Takes the step, or plans and takes another one, until nobody interferes.
     fn carry_out(
         &mut self,
+        mut step: Step,
         goal: &Goal<'_>,
         held: &HashSet<IpAddr>,
         options: &BindOptions,
         report: &mut Report,
     ) -> Result<()> {
         let began = Instant::now();
-        loop {
-            let (wanted, plan) = self.plan_now(goal, held)?;
-            if self.commit(&wanted, &plan, options)? {
-                report.changes.extend(plan.lines());
-                report.warnings.extend(plan.warnings);
-                report.committed += began.elapsed();
-                return Ok(());
-            }
+        while !self.commit(&step, options)? {
+            // The addresses that go are gone all the same.
+            report.changes.extend(step.plan.removals());
             if began.elapsed() > PATIENCE {
                 return Err(Error::Busy("other programs kept changing the ruleset".to_owned()));
             }
             self.view = None;
+            step = self.plan_now(goal, held)?;
         }
+        report.changes.extend(step.plan.lines());
+        report.warnings.extend(step.plan.warnings);
+        report.committed += began.elapsed();
+        Ok(())
     }
 
-    /// Takes the planned steps; false if the plan is out of date.
-    fn commit(&mut self, wanted: &Wanted, plan: &Plan, options: &BindOptions) -> Result<bool> {
+    /// Does what is planned; false if the plan is out of date.
+    fn commit(&mut self, Step { wanted, plan }: &Step, options: &BindOptions) -> Result<bool> {
         let Some(view) = &mut self.view else { return Ok(false) };
         let (add, remove): (Vec<_>, Vec<_>) = plan
             .addresses
@@ -391,14 +399,20 @@ impl<K: Kernel> FloatingIps<K> {
     }
 }
 
-/// Lets this host forward for the families that are bound.
-fn forwarding<K: Kernel>(kernel: &mut K, view: &View, wanted: &Wanted) -> Result<()> {
-    let mut families = HashSet::new();
+/// What is wanted, and the way there.
+struct Step {
+    wanted: Wanted,
+    plan: Plan,
+}
+
+/// Lets this host forward for the families that are bound, and have not been looked at yet.
+fn forwarding<K: Kernel>(kernel: &mut K, view: &mut View, wanted: &Wanted) -> Result<()> {
     for binding in wanted.values().flatten() {
         let family = Family::of(binding.floating());
-        if families.insert(family) {
+        if !view.forwarding.contains(&family) {
             let uplink = view.links.uplink(binding.floating(), binding.uplink())?;
             ensure_forwarding(kernel, family, Some(&uplink.name))?;
+            view.forwarding.insert(family);
         }
     }
     Ok(())

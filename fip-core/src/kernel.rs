@@ -10,13 +10,14 @@ pub mod host;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Instant;
 
 use ipnetwork::IpNetwork;
 
 use crate::binding::{LinkName, Protocol};
 use crate::diff::Changes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nat::Snapshot;
 use crate::netns::NetNs;
 
@@ -27,6 +28,11 @@ pub trait Kernel: Rtnl + Nft + Conntrack + Wire + Sized {
 
     /// Opens the same kernel in another network namespace.
     fn in_netns(&self, netns: &NetNs) -> Result<Self>;
+
+    /// What tells that network namespace from every other, whatever name it is given by.
+    fn identify(&self, netns: &NetNs) -> Result<[u64; 2]> {
+        netns.identity()
+    }
 
     /// Listens to changes of links, addresses and the ruleset from now on.
     fn monitor(&self) -> Result<Self::Monitor>;
@@ -40,6 +46,22 @@ impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;
         write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = Error;
+
+    /// Six pairs of hexadecimal digits with colons between, as `02:00:5e:10:00:01`.
+    fn from_str(text: &str) -> Result<Self> {
+        let pair = |pair: &str| {
+            let digits = pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+            u8::from_str_radix(pair, 16).ok().filter(|_| digits)
+        };
+        let bytes: Option<Vec<u8>> = text.split(':').map(pair).collect();
+        let mac = bytes.and_then(|bytes| bytes.try_into().ok());
+        mac.map(Self)
+            .ok_or_else(|| Error::parse(text, "an Ethernet address, as 02:00:5e:10:00:01"))
     }
 }
 
@@ -242,8 +264,8 @@ pub enum Which {
 
 /// Connection tracking.
 pub trait Conntrack {
-    /// Forgets the flows, both directions, every protocol, and tells how many there were.
-    fn forget(&mut self, flows: &[Flows]) -> Result<usize>;
+    /// Forgets the flows, both directions, every protocol.
+    fn forget(&mut self, flows: &[Flows]) -> Result<()>;
 }
 
 /// Who was heard using an address.
@@ -325,5 +347,20 @@ impl Waker {
 impl fmt::Debug for Waker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Waker")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ethernet_addresses_print_as_they_are_read() {
+        let mac: Mac = "02:00:5e:10:00:ff".parse().unwrap();
+        assert_eq!(mac, Mac([2, 0, 0x5e, 0x10, 0, 0xff]));
+        assert_eq!(mac.to_string(), "02:00:5e:10:00:ff");
+        for bad in ["", ":", "02:00:5e:10:00", "02:00:5e:10:00:01:02", "2:0:5e:10:0:1", "+2:00:5e:10:00:01"] {
+            assert!(bad.parse::<Mac>().unwrap_err().is_usage(), "{bad}");
+        }
     }
 }

@@ -317,11 +317,11 @@ pub struct Ruleset {
 
 impl Ruleset {
     /// The ruleset with these elements, where translations of these families remain, and foreign
-    /// `chains` for our rule. No translation, no table.
+    /// `chains` for our rule. No translation, no table: else it has the shape of `skeleton`.
     pub fn desired(
         elements: Elements,
         families: &BTreeSet<Family>,
-        mark: Mark,
+        skeleton: Skeleton,
         chains: impl Iterator<Item = Family>,
     ) -> Self {
         let passes = chains
@@ -330,7 +330,7 @@ impl Ruleset {
                 false => (family, Pass::Absent { before: None }),
             })
             .collect();
-        let skeleton = (!families.is_empty()).then(|| Skeleton::new(mark));
+        let skeleton = (!families.is_empty()).then_some(skeleton);
         Self { skeleton, elements, passes }
     }
 }

@@ -1,10 +1,10 @@
 //! Network namespaces: how they are named, and how to work in one.
 
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -73,6 +73,18 @@ impl NetNs {
         })
     }
 
+    /// What tells the namespace from every other that exists, whatever name it is given by: the
+    /// device and the inode of its file (namespaces(7)).
+    ///
+    /// # Errors
+    /// Those of [`NetNs::open`].
+    pub fn identity(&self) -> Result<[u64; 2]> {
+        let metadata = File::from(self.open()?)
+            .metadata()
+            .map_err(|error| Error::kernel(format!("identify network namespace {self}"), error))?;
+        Ok([metadata.dev(), metadata.ino()])
+    }
+
     /// Runs the closure in the namespace, in a thread of its own: the caller's stays where it is.
     /// A panic of the closure goes on in the caller.
     ///
@@ -113,10 +125,7 @@ pub(crate) fn run_in<T: Send>(
 
 fn open_file(path: &Path) -> io::Result<OwnedFd> {
     // Without O_NONBLOCK a FIFO in the place of a namespace would hold us up.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     Ok(file.into())
 }
 
@@ -161,10 +170,7 @@ impl FromStr for NetNs {
 
 fn parse_pid(digits: &str) -> Option<u32> {
     // `u32::from_str` takes a leading plus sign.
-    let pid = digits
-        .bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| digits.parse().ok())??;
+    let pid = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
     (pid > 0).then_some(pid)
 }
 
@@ -224,31 +230,24 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_named() {
-        let error = "no-such-namespace"
-            .parse::<NetNs>()
-            .unwrap()
-            .open()
-            .unwrap_err();
+        let error = "no-such-namespace".parse::<NetNs>().unwrap().open().unwrap_err();
         assert!(error.is_not_found(), "{error}");
-        assert_eq!(
-            error.to_string(),
-            "there is no network namespace no-such-namespace"
-        );
+        assert_eq!(error.to_string(), "there is no network namespace no-such-namespace");
+    }
+
+    #[test]
+    fn a_namespace_is_the_same_by_whatever_name() {
+        let [path, thread] = ["/proc/self/ns/net", "/proc/thread-self/ns/net"];
+        let identity = |text: &str| text.parse::<NetNs>().unwrap().identity().unwrap();
+        assert_eq!(identity(path), identity(thread));
+        assert_eq!(identity(path), identity(&std::process::id().to_string()));
     }
 
     #[test]
     fn only_network_namespaces_open() {
-        for path in [
-            "/etc/hostname",
-            "/proc/self/ns/mnt",
-            "/proc/self",
-            "/dev/null",
-        ] {
+        for path in ["/etc/hostname", "/proc/self/ns/mnt", "/proc/self", "/dev/null"] {
             let error = path.parse::<NetNs>().unwrap().open().unwrap_err();
-            assert!(
-                error.to_string().contains("is not a network namespace"),
-                "{path}: {error}"
-            );
+            assert!(error.to_string().contains("is not a network namespace"), "{path}: {error}");
         }
         assert!("/proc/self/ns/net".parse::<NetNs>().unwrap().open().is_ok());
         assert!(NetNs::of_process(std::process::id()).open().is_ok());

@@ -1,5 +1,7 @@
 //! `BridgeManager` on the real kernel, in namespaces; ip(8), bridge(8) and ping(8) are witnesses.
 
+#![allow(clippy::unwrap_used)]
+
 mod lab;
 
 use fip_core::bridge::{BridgeManager, BridgeSpec, PortSpec, ensure_forwarding};
@@ -218,8 +220,16 @@ fn a_subnet_of_another_link_is_refused() {
 fn addresses_that_no_host_can_have_are_refused() {
     let host = Ns::new("host");
     for bad in [
-        "172.18.0.0/16", "172.18.255.255/16", "0.0.0.0/8", "127.0.0.2/8", "224.0.0.1/24",
-        "172.18.0.1/0", "::/64", "::1/64", "ff02::1/64", "2001:db8::1/0",
+        "172.18.0.0/16",
+        "172.18.255.255/16",
+        "0.0.0.0/8",
+        "127.0.0.2/8",
+        "224.0.0.1/24",
+        "172.18.0.1/0",
+        "::/64",
+        "::1/64",
+        "ff02::1/64",
+        "2001:db8::1/0",
     ] {
         let error = manage(&host, |b| b.ensure(&bridge(&[bad]))).unwrap_err();
         assert!(error.is_usage() && error.to_string().contains(bad), "{bad}: {error}");
@@ -238,10 +248,7 @@ fn a_workload_is_joined_and_reached() {
     ensure(&host, &bridge(&[GATEWAY4, GATEWAY6]));
     let mac = Mac([2, 0x42, 0, 0, 0, 7]);
     let netns = by_pid(&workload);
-    let spec = PortSpec {
-        mac: Some(mac),
-        ..port(&netns, &["172.18.0.2/16", "2001:db8:18::2/64"])
-    };
+    let spec = PortSpec { mac: Some(mac), ..port(&netns, &["172.18.0.2/16", "2001:db8:18::2/64"]) };
     attach(&host, &spec);
     assert_eq!(workload.mac("eth0"), mac.to_string());
     for gateway in ["172.18.0.1", "2001:db8:18::1"] {

@@ -1,5 +1,7 @@
 //! Links, addresses and routes as the real kernel keeps them; ip(8) is the witness.
 
+#![allow(clippy::unwrap_used)]
+
 mod lab;
 
 use std::io;
@@ -47,8 +49,7 @@ fn a_floating_address_is_tagged_and_harmless() {
     let host = host();
     let routes = host.ip("route show") + &host.ip("-6 route show");
     on_kernel(&host, |kernel| {
-        let (four, six) =
-            (floating(kernel, "203.0.113.7/32"), floating(kernel, "2001:db8::7/128"));
+        let (four, six) = (floating(kernel, "203.0.113.7/32"), floating(kernel, "2001:db8::7/128"));
         let add = [&four, &six].map(|address| AddressChange::Add(address.clone()));
         assert_eq!(change(kernel, &add), [None, None]);
         let ours: Vec<_> =
@@ -70,8 +71,7 @@ fn a_floating_address_is_tagged_and_harmless() {
 #[test]
 fn each_change_has_its_own_answer() {
     on_kernel(&host(), |kernel| {
-        let (four, six) =
-            (floating(kernel, "203.0.113.7/32"), floating(kernel, "2001:db8::7/128"));
+        let (four, six) = (floating(kernel, "203.0.113.7/32"), floating(kernel, "2001:db8::7/128"));
         let nowhere = Address { link: 4_000_000, ..four.clone() };
         let add = |address: &Address| AddressChange::Add(address.clone());
         let remove = |address: &Address| AddressChange::Remove(address.clone());
@@ -101,7 +101,10 @@ fn many_changes_at_once() {
         assert_eq!(change(kernel, &change_of(AddressChange::Add)), [None; 1000]);
         let ours = kernel.addresses().unwrap().into_iter().filter(|address| address.ours);
         assert_eq!(ours.count(), 1000);
-        assert_eq!(host.ip("-oneline address show dev lan0 to 172.16.0.0/16").lines().count(), 1000);
+        assert_eq!(
+            host.ip("-oneline address show dev lan0 to 172.16.0.0/16").lines().count(),
+            1000
+        );
         assert_eq!(change(kernel, &change_of(AddressChange::Remove)), [None; 1000]);
         assert!(!kernel.addresses().unwrap().iter().any(|address| address.ours));
     });
@@ -111,8 +114,7 @@ fn many_changes_at_once() {
 fn what_others_change_is_noticed_and_what_we_change_is_not() {
     let host = host();
     on_kernel(&host, |kernel| {
-        let (four, six) =
-            (floating(kernel, "203.0.113.7/32"), floating(kernel, "2001:db8::7/128"));
+        let (four, six) = (floating(kernel, "203.0.113.7/32"), floating(kernel, "2001:db8::7/128"));
         // IPv6 addresses of links that have just come up are announced late.
         lab::wait_for("link-local addresses", || {
             (host.ip("-6 -oneline address show scope link").lines().count() == 2).then_some(())
@@ -122,9 +124,7 @@ fn what_others_change_is_noticed_and_what_we_change_is_not() {
         for address in [&four, &six] {
             assert_eq!(change(kernel, &[AddressChange::Add(address.clone())]), [None]);
             let present = format!("address show dev lan0 to {}", address.network);
-            lab::wait_for("the address", || {
-                (!host.ip(&present).is_empty()).then_some(())
-            });
+            lab::wait_for("the address", || (!host.ip(&present).is_empty()).then_some(()));
             assert!(!kernel.changed().unwrap(), "our own {}", address.network);
         }
         for theirs in [
@@ -167,7 +167,8 @@ fn a_burst_that_cannot_be_kept_counts_as_a_change() {
 #[test]
 fn links_are_as_ip_shows_them() {
     let host = host();
-    host.ip("link add br0 mtu 1400 type bridge");
+    host.ip("link add br0 type bridge");
+    host.ip("link set br0 mtu 1400");
     host.ip("link set far0 master br0");
     host.ip("link add name lan-\u{f6} type bridge");
     let (lan, far, bridge, loopback, mac, count) = on_kernel(&host, |kernel| {

@@ -38,9 +38,7 @@ fn a_hand_written_firewall_is_named_with_the_rule_to_add() {
         let rules = scene.a.nft("-a list chain inet filter forward");
         let handle = rules.lines().find(|rule| rule.contains("mark")).unwrap();
         let handle = handle.rsplit_once("# handle ").unwrap().1;
-        scene
-            .a
-            .nft(&format!("delete rule inet filter forward handle {handle}"));
+        scene.a.nft(&format!("delete rule inet filter forward handle {handle}"));
     }
     assert_eq!(scene.a.ruleset(), before);
 }
@@ -48,17 +46,10 @@ fn a_hand_written_firewall_is_named_with_the_rule_to_add() {
 /// The nft command in a warning, as the user would paste it into a shell.
 fn advice(run: &Run) -> String {
     let found = |line: &str| {
-        let at = line
-            .find("nft insert rule")
-            .or_else(|| line.find("nft add rule"))?;
-        let quote = line[..at]
-            .chars()
-            .last()
-            .filter(|quote| "`'\"".contains(*quote));
+        let at = line.find("nft insert rule").or_else(|| line.find("nft add rule"))?;
+        let quote = line[..at].chars().last().filter(|quote| "`'\"".contains(*quote));
         let command = &line[at..];
-        let end = quote
-            .and_then(|quote| command.find(quote))
-            .unwrap_or(command.len());
+        let end = quote.and_then(|quote| command.find(quote)).unwrap_or(command.len());
         Some(command[..end].to_owned())
     };
     let command = run.stderr.lines().find_map(found);
@@ -84,10 +75,7 @@ fn dockers_nftables_backend_is_named_with_its_option() {
             "0x1000",
         ]);
         let dropped = scene.ask(&scene.client, family, 200);
-        assert!(
-            dropped.is_err(),
-            "Docker drops what is not published: {dropped:?}"
-        );
+        assert!(dropped.is_err(), "Docker drops what is not published: {dropped:?}");
         let listed = scene.listed();
         assert_eq!(listed["state"], "degraded", "{listed}");
         let problems = listed["problems"].to_string();
@@ -108,10 +96,7 @@ fn dockers_nftables_backend_is_named_with_its_option() {
         scene.unbind(family, 200);
         let chain = format!("{table} docker-bridges filter-forward-in__docker0");
         let rules = scene.a.nft(&format!("-a list chain {chain}"));
-        let handle = rules
-            .lines()
-            .find(|rule| rule.contains("ALLOW FW MARK"))
-            .unwrap();
+        let handle = rules.lines().find(|rule| rule.contains("ALLOW FW MARK")).unwrap();
         let handle = handle.rsplit_once("# handle ").unwrap().1;
         scene.a.nft(&format!("delete rule {chain} handle {handle}"));
     }

@@ -40,9 +40,8 @@ impl Scene {
         let neighbour = a.workload("neighbour", "br0", 18, 3);
         let docker = a.workload("docker", "docker0", 17, 2);
         let published = a.workload("published", "docker0", 17, 3);
-        let servers = [&*own, &*docker, &*published, &client]
-            .map(|ns| Whoami::start(ns, &[80, 8080]))
-            .into();
+        let servers =
+            [&*own, &*docker, &*published, &client].map(|ns| Whoami::start(ns, &[80, 8080])).into();
         Self {
             _lan: lan,
             client,
@@ -64,10 +63,7 @@ impl Scene {
     /// `fip bind` of the LAN's address of that number to the workload.
     pub(crate) fn bind(&self, family: Family, floating: u8, workload: &Workload) -> Run {
         let fixed = workload.address(family);
-        self.fip().ok(&format!(
-            "bind {} {fixed} --announce 1 --probe 20ms",
-            lan(family, floating)
-        ))
+        self.fip().ok(&format!("bind {} {fixed} --announce 1 --probe 20ms", lan(family, floating)))
     }
 
     pub(crate) fn unbind(&self, family: Family, floating: u8) {
@@ -98,17 +94,8 @@ impl Scene {
             }
         }
         let witness = EchoWitness::start(workload);
-        assert!(
-            ping(caller, to),
-            "{} -> {to}: no answer to ping",
-            caller.name()
-        );
-        assert_eq!(
-            witness.sources().len(),
-            1,
-            "{} -> {to}: not by the workload",
-            caller.name()
-        );
+        assert!(ping(caller, to), "{} -> {to}: no answer to ping", caller.name());
+        assert_eq!(witness.sources().len(), 1, "{} -> {to}: not by the workload", caller.name());
     }
 
     pub(crate) fn iptables(&self, family: Family, args: &str) -> String {

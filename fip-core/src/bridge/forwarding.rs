@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 use crate::kernel::{Link, Route, Rtnl};
 use crate::nat::Family;
 
+const FORWARDING6: &str = "net/ipv6/conf/all/forwarding";
+
 /// Sees to it that the host forwards packets of this family, and tells what that changed, as
 /// `sysctl net.ipv4.ip_forward=1`. `uplink` is the link to the LAN, if there is one.
 ///
@@ -34,10 +36,10 @@ pub fn ensure_forwarding(
 ) -> Result<Vec<String>> {
     let path = match family {
         Family::V4 => "net/ipv4/ip_forward",
-        Family::V6 => "net/ipv6/conf/all/forwarding",
+        Family::V6 => FORWARDING6,
     };
     if family == Family::V6 {
-        check_ipv6(kernel, path, uplink)?;
+        check_ipv6(kernel, uplink)?;
     }
     if kernel.sysctl(path)?.as_deref() == Some("1") {
         return Ok(Vec::new());
@@ -55,8 +57,9 @@ pub fn ensure_forwarding(
     Ok(changes)
 }
 
-fn check_ipv6(kernel: &mut impl Rtnl, path: &str, uplink: Option<&LinkName>) -> Result<()> {
-    if kernel.sysctl(path)?.is_none() {
+/// Whether the kernel has IPv6, and has it enabled on the uplink, if one is given.
+pub(super) fn check_ipv6(kernel: &mut impl Rtnl, uplink: Option<&LinkName>) -> Result<()> {
+    if kernel.sysctl(FORWARDING6)?.is_none() {
         return Err(Error::Unsupported {
             what: "this host has no IPv6".to_owned(),
             hint: "boot without ipv6.disable=1, or use IPv4".to_owned(),
@@ -69,10 +72,7 @@ fn check_ipv6(kernel: &mut impl Rtnl, path: &str, uplink: Option<&LinkName>) -> 
     }
     Err(Error::Unsupported {
         what: format!("IPv6 is disabled on {uplink}"),
-        hint: format!(
-            "enable it (sysctl -w {}=0), or use IPv4",
-            sysctl_name(&path)
-        ),
+        hint: format!("enable it (sysctl -w {}=0), or use IPv4", sysctl_name(&path)),
     })
 }
 
@@ -82,15 +82,9 @@ fn advertised(links: &[Link], routes: &[Route], uplink: Option<&LinkName>) -> BT
         let link_local = |gateway| matches!(gateway, IpAddr::V6(g) if g.is_unicast_link_local());
         route.destination.prefix() == 0 && route.gateway.is_some_and(link_local)
     });
-    let index = learned
-        .filter(|route| route.destination.is_ipv6())
-        .filter_map(|route| route.link);
+    let index = learned.filter(|route| route.destination.is_ipv6()).filter_map(|route| route.link);
     let found = index.filter_map(|index| super::by_index(links, index));
-    found
-        .map(|link| &link.name)
-        .chain(uplink)
-        .cloned()
-        .collect()
+    found.map(|link| &link.name).chain(uplink).cloned().collect()
 }
 
 /// Sets a sysctl that exists and has another value; what was changed.
@@ -110,11 +104,7 @@ pub(super) fn ensure_sysctl(
 
 /// As sysctl(8) spells it: dots between the parts, unless a part (a link's name) has one.
 fn sysctl_name(path: &str) -> String {
-    if path.contains('.') {
-        path.to_owned()
-    } else {
-        path.replace('/', ".")
-    }
+    if path.contains('.') { path.to_owned() } else { path.replace('/', ".") }
 }
 
 #[cfg(test)]

@@ -5,12 +5,7 @@
 //! finds the port whatever the namespace is called this time. The second finds it when there is no
 //! such file or process any more while something else keeps the namespace alive.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
-
 use crate::binding::LinkName;
-use crate::error::{Error, Result};
 use crate::kernel::Link;
 use crate::netns::NetNs;
 
@@ -21,16 +16,11 @@ const SPELLING_DIGITS: usize = 5;
 /// Digits that are told apart easily (Crockford's base 32).
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// The beginning of the name: the namespace that is open as `file`, and the peer's name.
-pub(super) fn beginning(file: OwnedFd, peer: &LinkName) -> Result<String> {
-    let metadata = File::from(file)
-        .metadata()
-        .map_err(|error| Error::kernel("identify the network namespace", error))?;
-    let identity = [metadata.dev().to_ne_bytes(), metadata.ino().to_ne_bytes()].concat();
-    Ok(format!(
-        "{PREFIX}{}",
-        digits(&identity, peer, IDENTITY_DIGITS)
-    ))
+/// The beginning of the name: the namespace itself ([`crate::kernel::Kernel::identify`]), and the
+/// peer's name.
+pub(super) fn beginning(identity: [u64; 2], peer: &LinkName) -> String {
+    let identity = identity.map(u64::to_ne_bytes).concat();
+    format!("{PREFIX}{}", digits(&identity, peer, IDENTITY_DIGITS))
 }
 
 /// The end of the name: what the namespace is called, and the peer's name.
@@ -66,9 +56,9 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn near(netns: &str, peer: &str) -> String {
+    fn near(identity: [u64; 2], netns: &str, peer: &str) -> String {
         let (netns, peer): (NetNs, LinkName) = (netns.parse().unwrap(), peer.parse().unwrap());
-        beginning(netns.open().unwrap(), &peer).unwrap() + &ending(&netns, &peer)
+        beginning(identity, &peer) + &ending(&netns, &peer)
     }
 
     fn link(name: &str, kind: &str) -> Link {
@@ -94,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_name_fits_and_is_recognised() {
-        let name = near("/proc/self/ns/net", "eth0");
+        let name = near([4, 4_026_531_840], "blue", "eth0");
         assert_eq!(name.len(), crate::binding::LINK_NAME_MAX);
         assert!(is_ours(&link(&name, "veth")));
         assert!(!is_ours(&link(&name, "bridge")));
@@ -103,15 +93,16 @@ mod tests {
     }
 
     #[test]
-    fn spelling_changes_the_end_only_and_the_peer_both() {
-        let (a, b) = (
-            near("/proc/self/ns/net", "eth0"),
-            near("/proc/thread-self/ns/net", "eth0"),
-        );
-        assert_eq!(a[..10], b[..10]);
-        assert_ne!(a[10..], b[10..]);
-        let c = near("/proc/self/ns/net", "eth1");
-        assert_ne!(a[..10], c[..10]);
-        assert_ne!(a[10..], c[10..]);
+    fn each_part_depends_on_what_it_stands_for() {
+        let a = near([4, 4_026_531_840], "blue", "eth0");
+        let renamed = near([4, 4_026_531_840], "green", "eth0");
+        assert_eq!(a[..10], renamed[..10]);
+        assert_ne!(a[10..], renamed[10..]);
+        let another = near([4, 4_026_531_841], "blue", "eth0");
+        assert_ne!(a[..10], another[..10]);
+        assert_eq!(a[10..], another[10..]);
+        let other_peer = near([4, 4_026_531_840], "blue", "eth1");
+        assert_ne!(a[..10], other_peer[..10]);
+        assert_ne!(a[10..], other_peer[10..]);
     }
 }

@@ -55,13 +55,10 @@ impl<K: Kernel> BridgeManager<'_, K> {
         let bridge = find_bridge(&links, &spec.bridge)?
             .ok_or_else(|| Error::not_found("bridge", &spec.bridge))?;
         let gateways = gateways(spec, bridge, &self.kernel.addresses()?)?;
-        let beginning = name::beginning(spec.netns.open()?, &spec.peer)?;
+        let beginning = name::beginning(self.kernel.identify(&spec.netns)?, &spec.peer);
         let mut inside = self.kernel.in_netns(&spec.netns)?;
         let mut changes = Vec::new();
-        let peer = inside
-            .links()?
-            .into_iter()
-            .find(|link| link.name == spec.peer);
+        let peer = inside.links()?.into_iter().find(|link| link.name == spec.peer);
         let near = near_by_beginning(&links, &beginning);
         self.pair(spec, bridge, &beginning, near, peer.as_ref(), &mut changes)?;
 
@@ -108,9 +105,7 @@ impl<K: Kernel> BridgeManager<'_, K> {
             mtu: bridge.mtu,
         })?;
         let PortSpec { peer, netns, .. } = spec;
-        changes.push(format!(
-            "link add {name} type veth peer {peer} netns {netns}"
-        ));
+        changes.push(format!("link add {name} type veth peer {peer} netns {netns}"));
         Ok(())
     }
 
@@ -133,16 +128,12 @@ impl<K: Kernel> BridgeManager<'_, K> {
             }
             // An earlier call may have ended before this step; it cannot be seen whether.
             Some(master) if master == bridge.index => {
-                work.kernel
-                    .change_link(near.index, &LinkChange::Hairpin(true))?;
+                work.kernel.change_link(near.index, &LinkChange::Hairpin(true))?;
             }
             Some(other) => {
                 let other = by_index(links, other).map_or("another link", |l| l.name.as_str());
                 return Err(Error::Unsupported {
-                    what: format!(
-                        "{} of {} is a port of {other} already",
-                        spec.peer, spec.netns
-                    ),
+                    what: format!("{} of {} is a port of {other} already", spec.peer, spec.netns),
                     hint: "detach it there first, or choose another name for the workload's link"
                         .to_owned(),
                 });
@@ -163,13 +154,10 @@ impl<K: Kernel> BridgeManager<'_, K> {
         peer: &LinkName,
     ) -> Result<Vec<String>> {
         let links = self.kernel.links()?;
-        let bridge = links
-            .iter()
-            .find(|link| link.name == *bridge)
-            .map(|link| link.index);
-        let near = match netns.open() {
+        let bridge = links.iter().find(|link| link.name == *bridge).map(|link| link.index);
+        let near = match self.kernel.identify(netns) {
             // One without a master was left by an attach that ended early.
-            Ok(file) => near_by_beginning(&links, &name::beginning(file, peer)?)
+            Ok(identity) => near_by_beginning(&links, &name::beginning(identity, peer))
                 .filter(|near| near.master.is_none() || near.master == bridge),
             Err(error) if error.is_not_found() => {
                 let ending = name::ending(netns, peer);
@@ -201,20 +189,9 @@ fn furnish<K: Kernel>(
         peer.ok_or_else(|| Error::not_found("link", format!("{} in {}", spec.peer, spec.netns)))?;
     let place = format!("in {}: ", spec.netns);
     if let Some(loopback) = links.iter().find(|link| link.loopback) {
-        LinkWork {
-            kernel: inside,
-            link: loopback,
-            changes,
-            place: place.clone(),
-        }
-        .up()?;
+        LinkWork { kernel: inside, link: loopback, changes, place: place.clone() }.up()?;
     }
-    let mut work = LinkWork {
-        kernel: inside,
-        link: peer,
-        changes,
-        place: place.clone(),
-    };
+    let mut work = LinkWork { kernel: inside, link: peer, changes, place: place.clone() };
     if let Some(mac) = spec.mac.filter(|&mac| peer.mac != Some(mac)) {
         work.set(&LinkChange::Mac(mac), &format!("address {mac}"))?;
     }
@@ -224,22 +201,11 @@ fn furnish<K: Kernel>(
     work.addresses(&spec.addresses, &addresses)?;
     let routes = inside.routes()?;
     for route in gateways.iter().map(|&gateway| default_route(gateway, peer)) {
-        let same = |r: &Route| {
-            Route {
-                metric: 0,
-                ..r.clone()
-            } == route
-        };
+        let same = |r: &Route| Route { metric: 0, ..r.clone() } == route;
         if !routes.iter().any(same) {
             inside.replace_route(&route)?;
-            let gateway = route
-                .gateway
-                .map(|gateway| gateway.to_string())
-                .unwrap_or_default();
-            changes.push(format!(
-                "{place}route replace default via {gateway} dev {}",
-                peer.name
-            ));
+            let gateway = route.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+            changes.push(format!("{place}route replace default via {gateway} dev {}", peer.name));
         }
     }
     Ok(())
@@ -255,32 +221,16 @@ fn default_route(gateway: IpAddr, link: &Link) -> Route {
 
 /// The bridge's addresses that the workload's default routes lead to.
 fn gateways(spec: &PortSpec, bridge: &Link, addresses: &[Address]) -> Result<Vec<IpAddr>> {
-    let at_bridge = || {
-        addresses
-            .iter()
-            .filter(|a| a.link == bridge.index)
-            .map(|a| a.network)
-    };
-    if let Some(own) = spec
-        .addresses
-        .iter()
-        .find(|a| at_bridge().any(|b| b.ip() == a.ip()))
-    {
+    let at_bridge = || addresses.iter().filter(|a| a.link == bridge.index).map(|a| a.network);
+    if let Some(own) = spec.addresses.iter().find(|a| at_bridge().any(|b| b.ip() == a.ip())) {
         let text = own.to_string();
-        return Err(Error::parse(
-            &text,
-            format!("free: {} has that address itself", spec.bridge),
-        ));
+        return Err(Error::parse(&text, format!("free: {} has that address itself", spec.bridge)));
     }
     if !spec.default_route {
         return Ok(Vec::new());
     }
     let gateway = |family| {
-        let mut wanted = spec
-            .addresses
-            .iter()
-            .filter(|a| Family::of(a.ip()) == family)
-            .peekable();
+        let mut wanted = spec.addresses.iter().filter(|a| Family::of(a.ip()) == family).peekable();
         let first = *wanted.peek()?;
         let found = wanted.find_map(|a| at_bridge().find(|b| b.contains(a.ip())));
         Some(found.map(|network| network.ip()).ok_or_else(|| {
@@ -299,7 +249,5 @@ fn gateways(spec: &PortSpec, bridge: &Link, addresses: &[Address]) -> Result<Vec
 
 /// The near end whose name begins so.
 fn near_by_beginning<'a>(links: &'a [Link], beginning: &str) -> Option<&'a Link> {
-    links
-        .iter()
-        .find(|link| name::is_ours(link) && link.name.as_str().starts_with(beginning))
+    links.iter().find(|link| name::is_ours(link) && link.name.as_str().starts_with(beginning))
 }

@@ -19,18 +19,12 @@ pub(super) struct LinkWork<'a, K> {
 
 impl<'a, K: Rtnl> LinkWork<'a, K> {
     pub(super) fn new(kernel: &'a mut K, link: &'a Link, changes: &'a mut Vec<String>) -> Self {
-        Self {
-            kernel,
-            link,
-            changes,
-            place: String::new(),
-        }
+        Self { kernel, link, changes, place: String::new() }
     }
 
     pub(super) fn set(&mut self, change: &LinkChange, text: &str) -> Result<()> {
         self.kernel.change_link(self.link.index, change)?;
-        self.changes
-            .push(format!("{}link set {} {text}", self.place, self.link.name));
+        self.changes.push(format!("{}link set {} {text}", self.place, self.link.name));
         Ok(())
     }
 
@@ -42,30 +36,16 @@ impl<'a, K: Rtnl> LinkWork<'a, K> {
     }
 
     pub(super) fn up(&mut self) -> Result<()> {
-        if self.link.up {
-            Ok(())
-        } else {
-            self.set(&LinkChange::Up(true), "up")
-        }
+        if self.link.up { Ok(()) } else { self.set(&LinkChange::Up(true), "up") }
     }
 
     /// Adds the addresses that are not among the `present`.
     pub(super) fn addresses(&mut self, wanted: &[IpNetwork], present: &[Address]) -> Result<()> {
         let link = self.link.index;
-        let has = |network| {
-            present
-                .iter()
-                .any(|a| a.link == link && a.network == network)
-        };
+        let has = |network| present.iter().any(|a| a.link == link && a.network == network);
         for &network in wanted.iter().filter(|&&network| !has(network)) {
-            let address = Address {
-                link,
-                network,
-                ours: false,
-            };
-            let results = self
-                .kernel
-                .change_addresses(&[AddressChange::Add(address)])?;
+            let address = Address { link, network, ours: false };
+            let results = self.kernel.change_addresses(&[AddressChange::Add(address)])?;
             match results.into_iter().collect::<io::Result<()>>() {
                 Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
                 Err(error) => {
@@ -74,8 +54,7 @@ impl<'a, K: Rtnl> LinkWork<'a, K> {
                 }
                 Ok(()) => {
                     let (place, name) = (&self.place, &self.link.name);
-                    self.changes
-                        .push(format!("{place}address add {network} dev {name}"));
+                    self.changes.push(format!("{place}address add {network} dev {name}"));
                 }
             }
         }
@@ -95,8 +74,7 @@ impl<'a, K: Rtnl> LinkWork<'a, K> {
     pub(super) fn sysctl(&mut self, parameter: &str, value: &str) -> Result<()> {
         let path = format!("net/ipv6/conf/{}/{parameter}", self.link.name);
         let change = ensure_sysctl(self.kernel, &path, value)?;
-        self.changes
-            .extend(change.map(|change| format!("{}{change}", self.place)));
+        self.changes.extend(change.map(|change| format!("{}{change}", self.place)));
         Ok(())
     }
 }

@@ -31,35 +31,18 @@ struct Rival {
 
 impl Script {
     fn with(mut self, address: IpAddr, mac: Mac, answers: u32) -> Self {
-        self.rivals.insert(
-            address,
-            Rival {
-                mac,
-                answers,
-                probing: false,
-            },
-        );
+        self.rivals.insert(address, Rival { mac, answers, probing: false });
         self
     }
 
     /// Another host that sends as many probes for the address, one after each of ours.
     fn with_claimer(mut self, address: IpAddr, mac: Mac, answers: u32) -> Self {
-        self.rivals.insert(
-            address,
-            Rival {
-                mac,
-                answers,
-                probing: true,
-            },
-        );
+        self.rivals.insert(address, Rival { mac, answers, probing: true });
         self
     }
 
     fn probes_for(&self, address: IpAddr) -> usize {
-        self.probes
-            .iter()
-            .filter(|&&probed| probed == address)
-            .count()
+        self.probes.iter().filter(|&&probed| probed == address).count()
     }
 }
 
@@ -73,12 +56,7 @@ impl Wire for Script {
             if let Some(left) = rival.answers.checked_sub(1) {
                 rival.answers = left;
                 let Rival { mac, probing, .. } = *rival;
-                self.inbox.push_back(Sighting {
-                    link: link.index,
-                    address,
-                    mac,
-                    probing,
-                });
+                self.inbox.push_back(Sighting { link: link.index, address, mac, probing });
             }
         }
         Ok(())
@@ -98,10 +76,7 @@ impl Wire for Script {
         self.announced.extend(addresses);
         match self.broken {
             false => Ok(()),
-            true => Err(Error::kernel(
-                "announce",
-                std::io::ErrorKind::NetworkDown.into(),
-            )),
+            true => Err(Error::kernel("announce", std::io::ErrorKind::NetworkDown.into())),
         }
     }
 }
@@ -125,11 +100,7 @@ fn eth0() -> Link {
 }
 
 fn rules(policy: RivalPolicy) -> Claim {
-    Claim {
-        policy,
-        window: Duration::from_secs(90),
-        deadline: Duration::from_secs(900),
-    }
+    Claim { policy, window: Duration::from_secs(90), deadline: Duration::from_secs(900) }
 }
 
 fn run(wire: &mut Script, addresses: &[IpAddr], policy: RivalPolicy) -> Claimed {
@@ -140,13 +111,7 @@ fn run(wire: &mut Script, addresses: &[IpAddr], policy: RivalPolicy) -> Claimed 
 fn an_address_is_free_after_three_unanswered_probes() {
     let mut wire = Script::default();
     let claimed = run(&mut wire, &[ip(7), ip(8)], RivalPolicy::Wait);
-    assert_eq!(
-        claimed,
-        Claimed {
-            free: vec![ip(7), ip(8)],
-            rivals: vec![]
-        }
-    );
+    assert_eq!(claimed, Claimed { free: vec![ip(7), ip(8)], rivals: vec![] });
     assert_eq!((wire.probes_for(ip(7)), wire.probes_for(ip(8))), (3, 3));
 }
 
@@ -164,13 +129,7 @@ fn three_more_probes_are_unanswered_after_the_last_answer() {
 fn a_rival_that_answers_until_the_deadline_keeps_the_address() {
     let mut wire = Script::default().with(ip(7), HIGHER, FOREVER);
     let claimed = run(&mut wire, &[ip(7), ip(8)], RivalPolicy::Wait);
-    assert_eq!(
-        claimed,
-        Claimed {
-            free: vec![ip(8)],
-            rivals: vec![(ip(7), HIGHER)]
-        }
-    );
+    assert_eq!(claimed, Claimed { free: vec![ip(8)], rivals: vec![(ip(7), HIGHER)] });
     // One every 30 s for 900 s: waiting is no storm.
     assert_eq!(wire.probes_for(ip(7)), 30);
 }
@@ -184,19 +143,10 @@ fn a_silence_that_the_deadline_cuts_short_is_not_enough() {
 
 #[test]
 fn a_deadline_shorter_than_the_window_does_not_end_the_window() {
-    let rules = Claim {
-        deadline: Duration::ZERO,
-        ..rules(RivalPolicy::Wait)
-    };
+    let rules = Claim { deadline: Duration::ZERO, ..rules(RivalPolicy::Wait) };
     let mut wire = Script::default().with(ip(8), HIGHER, 1);
     let claimed = claim(&mut wire, &eth0(), &[ip(7), ip(8)], &rules).unwrap();
-    assert_eq!(
-        claimed,
-        Claimed {
-            free: vec![ip(7)],
-            rivals: vec![(ip(8), HIGHER)]
-        }
-    );
+    assert_eq!(claimed, Claimed { free: vec![ip(7)], rivals: vec![(ip(8), HIGHER)] });
     assert_eq!(wire.probes_for(ip(7)), 3);
 }
 
@@ -204,13 +154,7 @@ fn a_deadline_shorter_than_the_window_does_not_end_the_window() {
 fn refusing_gives_up_at_the_first_answer_and_goes_on_with_the_others() {
     let mut wire = Script::default().with(ip(7), HIGHER, FOREVER);
     let claimed = run(&mut wire, &[ip(7), ip(8)], RivalPolicy::Refuse);
-    assert_eq!(
-        claimed,
-        Claimed {
-            free: vec![ip(8)],
-            rivals: vec![(ip(7), HIGHER)]
-        }
-    );
+    assert_eq!(claimed, Claimed { free: vec![ip(8)], rivals: vec![(ip(7), HIGHER)] });
     assert_eq!((wire.probes_for(ip(7)), wire.probes_for(ip(8))), (1, 3));
 }
 
@@ -218,34 +162,13 @@ fn refusing_gives_up_at_the_first_answer_and_goes_on_with_the_others() {
 fn nobody_is_asked_where_it_is_not_wanted_or_nobody_is() {
     let wait = rules(RivalPolicy::Wait);
     let take_over = rules(RivalPolicy::TakeOver);
-    let no_window = Claim {
-        window: Duration::ZERO,
-        ..wait
-    };
+    let no_window = Claim { window: Duration::ZERO, ..wait };
     let cases = [
         (take_over, eth0()),
         (no_window, eth0()),
-        (
-            wait,
-            Link {
-                running: false,
-                ..eth0()
-            },
-        ),
-        (
-            wait,
-            Link {
-                mac: None,
-                ..eth0()
-            },
-        ),
-        (
-            wait,
-            Link {
-                loopback: true,
-                ..eth0()
-            },
-        ),
+        (wait, Link { running: false, ..eth0() }),
+        (wait, Link { mac: None, ..eth0() }),
+        (wait, Link { loopback: true, ..eth0() }),
     ];
     for (rules, link) in cases {
         let mut wire = Script::default().with(ip(7), HIGHER, FOREVER);
@@ -262,10 +185,7 @@ fn of_two_that_probe_at_once_the_lower_goes_on() {
     assert_eq!(wire.probes_for(ip(7)), 3);
 
     let mut wire = Script::default().with_claimer(ip(7), LOWER, 3);
-    assert_eq!(
-        run(&mut wire, &[ip(7)], RivalPolicy::Refuse).rivals,
-        [(ip(7), LOWER)]
-    );
+    assert_eq!(run(&mut wire, &[ip(7)], RivalPolicy::Refuse).rivals, [(ip(7), LOWER)]);
 }
 
 #[test]
@@ -276,36 +196,31 @@ fn the_higher_one_waits_and_follows_if_the_lower_gives_up() {
 }
 
 #[test]
+fn the_one_that_gives_way_leaves_the_other_time_to_bind() {
+    let rules = Claim { window: Duration::from_millis(3), ..Claim::default() };
+    let mut wire = Script::default().with_claimer(ip(7), LOWER, 1);
+    let mut claiming = Claiming::new(&eth0(), &[ip(7)], &rules);
+    let start = claiming.now;
+    assert_eq!(claiming.step(&mut wire).unwrap(), Some(vec![ip(7)]));
+    assert!(claiming.now >= start + BINDING_TIME, "by the claim's own clock");
+}
+
+#[test]
 fn being_lower_is_no_excuse_towards_one_that_has_the_address() {
     let mut wire = Script::default().with(ip(7), HIGHER, FOREVER);
-    assert_eq!(
-        run(&mut wire, &[ip(7)], RivalPolicy::Wait).rivals,
-        [(ip(7), HIGHER)]
-    );
+    assert_eq!(run(&mut wire, &[ip(7)], RivalPolicy::Wait).rivals, [(ip(7), HIGHER)]);
 }
 
 #[test]
 fn our_own_frames_and_other_addresses_do_not_count() {
     let mut wire = Script::default().with(ip(7), OURS, FOREVER);
-    wire.rivals.insert(
-        ip(8),
-        Rival {
-            mac: OURS,
-            answers: FOREVER,
-            probing: true,
-        },
-    );
-    assert_eq!(
-        run(&mut wire, &[ip(7), ip(8)], RivalPolicy::Refuse).free,
-        [ip(7), ip(8)]
-    );
+    wire.rivals.insert(ip(8), Rival { mac: OURS, answers: FOREVER, probing: true });
+    assert_eq!(run(&mut wire, &[ip(7), ip(8)], RivalPolicy::Refuse).free, [ip(7), ip(8)]);
 }
 
 #[test]
 fn what_is_free_does_not_wait_for_what_is_contested() {
-    let mut wire = Script::default()
-        .with(ip(8), HIGHER, 5)
-        .with(ip(9), HIGHER, 9);
+    let mut wire = Script::default().with(ip(8), HIGHER, 5).with(ip(9), HIGHER, 9);
     let addresses = [ip(7), ip(8), ip(9), ip(10)];
     let mut claiming = Claiming::new(&eth0(), &addresses, &rules(RivalPolicy::Wait));
     let mut steps = Vec::new();
@@ -320,20 +235,14 @@ fn what_is_free_does_not_wait_for_what_is_contested() {
 #[test]
 fn an_earlier_claims_sightings_are_forgotten() {
     let mut wire = Script::default();
-    wire.inbox.push_back(Sighting {
-        link: 2,
-        address: ip(7),
-        mac: HIGHER,
-        probing: false,
-    });
+    wire.inbox.push_back(Sighting { link: 2, address: ip(7), mac: HIGHER, probing: false });
     assert_eq!(run(&mut wire, &[ip(7)], RivalPolicy::Refuse).free, [ip(7)]);
 }
 
 #[test]
 fn thousands_come_in_one_step() {
-    let addresses: Vec<IpAddr> = (0..10_000u16)
-        .map(|n| IpAddr::from([172, 16, (n >> 8) as u8, n as u8]))
-        .collect();
+    let addresses: Vec<IpAddr> =
+        (0..10_000u16).map(|n| IpAddr::from([172, 16, (n >> 8) as u8, n as u8])).collect();
     let mut wire = Script::default();
     let mut claiming = Claiming::new(&eth0(), &addresses, &rules(RivalPolicy::Wait));
     assert_eq!(claiming.step(&mut wire).unwrap(), Some(addresses));
@@ -343,20 +252,10 @@ fn thousands_come_in_one_step() {
 
 #[test]
 fn absurd_durations_do_not_overflow() {
-    let rules = Claim {
-        window: Duration::MAX,
-        deadline: Duration::MAX,
-        ..Claim::default()
-    };
+    let rules = Claim { window: Duration::MAX, deadline: Duration::MAX, ..Claim::default() };
     let mut wire = Script::default().with(ip(8), HIGHER, FOREVER);
     let claimed = claim(&mut wire, &eth0(), &[ip(7), ip(8)], &rules).unwrap();
-    assert_eq!(
-        claimed,
-        Claimed {
-            free: vec![ip(7)],
-            rivals: vec![(ip(8), HIGHER)]
-        }
-    );
+    assert_eq!(claimed, Claimed { free: vec![ip(7)], rivals: vec![(ip(8), HIGHER)] });
 }
 
 #[test]
@@ -430,10 +329,7 @@ mod announcements {
 
     #[test]
     fn that_fail_end_too_and_do_not_stop_others() {
-        let mut wire = Script {
-            broken: true,
-            ..Script::default()
-        };
+        let mut wire = Script { broken: true, ..Script::default() };
         let mut announcements = Announcements::default();
         let start = Instant::now();
         announcements.add(&eth0(), &[ip(7)], 1, start);

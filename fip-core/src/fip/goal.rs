@@ -32,8 +32,10 @@ impl Goal<'_> {
     pub(super) fn wanted(&self, view: &View) -> Result<Wanted> {
         match self {
             Self::Bind { binding, replace } => {
-                let existing = view.bindings_of(binding.floating());
-                Ok([(binding.floating(), merge(existing, binding, *replace)?)].into())
+                let floating = binding.floating();
+                check_alone(floating, std::slice::from_ref(binding))?;
+                let existing = view.bindings_of(floating);
+                Ok([(floating, merge(existing, binding, *replace)?)].into())
             }
             Self::Unbind { floating, ports, owner } => {
                 let existing = view.bindings_of(*floating);
@@ -166,11 +168,11 @@ fn check_alone(floating: IpAddr, list: &[Binding]) -> Result<()> {
     let mut ports = BTreeSet::new();
     for binding in list {
         if binding.is_whole_address() && std::mem::replace(&mut whole, true) {
-            return Err(Error::refused(floating, "it is bound twice in the desired state"));
+            return Err(Error::refused(floating, "it is bound twice"));
         }
         for port in binding.ports() {
             if !ports.insert((port.protocol, port.port)) {
-                let why = format!("its port {}:{} is bound twice in the desired state", port.protocol, port.port);
+                let why = format!("its port {}:{} is bound twice", port.protocol, port.port);
                 return Err(Error::refused(floating, why));
             }
         }

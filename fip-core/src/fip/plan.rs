@@ -9,7 +9,7 @@ use crate::conntrack;
 use crate::diff::{Changes, diff};
 use crate::error::{Error, Result};
 use crate::kernel::{AddressChange, Flows, Kernel, Link};
-use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Value};
+use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Skeleton, Value};
 
 use super::goal::Wanted;
 use super::view::View;
@@ -38,9 +38,16 @@ impl Plan {
 
     /// The changes as text, in the order in which they are made.
     pub fn lines(&self) -> Vec<String> {
-        let (removed, added): (Vec<_>, Vec<_>) =
-            self.address_lines.iter().cloned().partition(|line| line.starts_with("delete"));
+        let removed = self.removals();
+        let added = self.address_lines[removed.len()..].to_vec();
         [removed, self.rules.lines(), added].concat()
+    }
+
+    /// The changes that come first: addresses that go.
+    pub(super) fn removals(&self) -> Vec<String> {
+        let is_removal = |change: &&AddressChange| matches!(change, AddressChange::Remove(_));
+        let count = self.addresses.iter().filter(is_removal).count();
+        self.address_lines[..count].to_vec()
     }
 }
 
@@ -62,7 +69,8 @@ pub(super) fn plan<K: Kernel>(
 ) -> Result<Plan> {
     let places = places(view, wanted)?;
     let mark = mark.or(view.mark()).unwrap_or_default();
-    let rules = rules(view, wanted, &places, mark)?;
+    let skeleton = view.skeleton(mark);
+    let rules = rules(view, wanted, &places, skeleton)?;
     let scope: HashSet<IpAddr> = wanted.keys().copied().collect();
     let indexes: HashMap<IpAddr, u32> = places.iter().map(|(ip, link)| (*ip, link.index)).collect();
     let flows = wanted.iter().flat_map(|(floating, after)| {
@@ -100,7 +108,12 @@ fn places(view: &View, wanted: &Wanted) -> Result<Places> {
     Ok(places)
 }
 
-fn rules(view: &View, wanted: &Wanted, places: &Places, mark: Mark) -> Result<Changes> {
+fn rules(
+    view: &View,
+    wanted: &Wanted,
+    places: &Places,
+    skeleton: Skeleton,
+) -> Result<Changes> {
     let mut desired = Elements::new();
     for (floating, bindings) in wanted {
         let Some(link) = places.get(floating) else { continue };
@@ -125,7 +138,7 @@ fn rules(view: &View, wanted: &Wanted, places: &Places, mark: Mark) -> Result<Ch
     desired.extend(used.into_iter().map(|network| (Key::Hairpin(network), Value::Member)));
     let families: BTreeSet<Family> =
         Family::ALL.into_iter().filter(|family| view.has_translations(*family, &changes)).collect();
-    Ok(finish(view, desired, current, &families, mark))
+    Ok(finish(view, desired, current, &families, skeleton))
 }
 
 /// The elements that the wanted bindings are about: theirs as they are, and whatever is where
@@ -154,10 +167,10 @@ fn finish(
     desired: Elements,
     current: Elements,
     families: &BTreeSet<Family>,
-    mark: Mark,
+    skeleton: Skeleton,
 ) -> Changes {
     let chains = view.snapshot.ruleset.passes.keys().copied();
-    let mut desired = Ruleset::desired(desired, families, mark, chains);
+    let mut desired = Ruleset::desired(desired, families, skeleton, chains);
     let mut current = view.ruleset_with(current);
     let intact = current.skeleton == desired.skeleton;
     if !intact && desired.skeleton.is_some() && current.skeleton.is_some() {

@@ -18,8 +18,14 @@ use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Skeleton, Snapshot,
 pub(super) struct View {
     pub(super) snapshot: Snapshot,
     pub(super) links: Links,
+    /// The table as it should be, as it was last asked for.
+    skeleton: Option<(Mark, Skeleton)>,
+    /// The families for which this host is known to forward.
+    pub(super) forwarding: BTreeSet<Family>,
     /// How many translations lead to each fixed address.
     fixed: BTreeMap<IpAddr, usize>,
+    /// We changed rules in foreign chains since: what their handles are, only the kernel knows.
+    handles_unknown: bool,
 }
 
 impl View {
@@ -28,7 +34,10 @@ impl View {
         // Asked first: what changes from here on is noticed the next time.
         kernel.changed()?;
         let links = Links::read(kernel)?;
-        let mut this = Self { snapshot: kernel.snapshot()?, links, fixed: BTreeMap::new() };
+        let snapshot = kernel.snapshot()?;
+        let (forwarding, fixed) = (BTreeSet::new(), BTreeMap::new());
+        let (skeleton, handles_unknown) = (None, false);
+        let mut this = Self { snapshot, links, skeleton, forwarding, fixed, handles_unknown };
         this.count_fixed();
         Ok(this)
     }
@@ -40,10 +49,16 @@ impl View {
         }
     }
 
+    /// Whether it has to be read again before it is planned with.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.handles_unknown
+    }
+
     /// Reads the links again if they changed.
     pub(super) fn refresh_links(&mut self, kernel: &mut impl Rtnl) -> Result<()> {
         if kernel.changed()? {
             self.links = Links::read(kernel)?;
+            self.forwarding.clear();
         }
         Ok(())
     }
@@ -56,6 +71,19 @@ impl View {
     /// The mark of the table that is there.
     pub(super) fn mark(&self) -> Option<Mark> {
         self.snapshot.ruleset.skeleton.as_ref().and_then(Skeleton::mark)
+    }
+
+    /// The shape that the table should have with this mark.
+    pub(super) fn skeleton(&mut self, mark: Mark) -> Skeleton {
+        if let Some((known, skeleton)) = &self.skeleton && *known == mark {
+            return skeleton.clone();
+        }
+        let mut skeleton = Skeleton::new(mark);
+        if let Some(present) = self.snapshot.ruleset.skeleton.clone().filter(|s| *s == skeleton) {
+            // The very same one is compared at no cost.
+            skeleton = present;
+        }
+        self.skeleton.insert((mark, skeleton)).1.clone()
     }
 
     /// The elements of one floating address: found by key, however many others there are.
@@ -139,6 +167,7 @@ impl View {
             }
         }
         changes.apply(&mut self.snapshot.ruleset);
+        self.handles_unknown |= !changes.passes.is_empty();
         // The kernel counts each transaction; 0 is left out.
         self.snapshot.generation = self.snapshot.generation.checked_add(1).unwrap_or(1);
         if whole {

@@ -1,5 +1,6 @@
 //! The real kernel, by blocking netlink and packet sockets.
 
+mod attributes;
 mod conntrack;
 mod filter;
 mod frame;
@@ -178,9 +179,9 @@ impl Nft for Host {
 }
 
 impl Conntrack for Host {
-    fn forget(&mut self, flows: &[Flows]) -> Result<usize> {
+    fn forget(&mut self, flows: &[Flows]) -> Result<()> {
         if flows.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let netns = self.netns.as_ref();
         let socket = match &mut self.conntrack {

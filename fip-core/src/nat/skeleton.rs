@@ -2,17 +2,19 @@
 //! there are more bindings.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::expr::{Ct, Expr, Header, Meta, Slot, Verdict};
 use super::{Family, Mark, TABLE};
 
-/// The shape of the table, without the elements of its sets.
+/// The shape of the table, without the elements of its sets. Cheap to clone, and to compare with
+/// a clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skeleton {
     /// The sets and maps.
-    pub sets: Vec<Set>,
+    pub sets: Arc<Vec<Set>>,
     /// The chains, in the order of their creation.
-    pub chains: Vec<Chain>,
+    pub chains: Arc<Vec<Chain>>,
 }
 
 /// A set or map of the table.
@@ -139,8 +141,8 @@ impl Skeleton {
         let plain = |name: &str, rules| Chain { name: name.to_owned(), hook: None, rules };
         let translate = || vec![jump("translate")];
         Self {
-            sets: sets(),
-            chains: vec![
+            sets: Arc::new(sets()),
+            chains: Arc::new(vec![
                 plain("translate", translate_rules(mark)),
                 plain("sources", source_rules()),
                 base("marks", false, HookPoint::Prerouting, MANGLE, mark_rules(mark)),
@@ -148,7 +150,7 @@ impl Skeleton {
                 base("output", true, HookPoint::Output, DSTNAT, translate()),
                 base("forward", false, HookPoint::Forward, FILTER, forward_rules(mark)),
                 base("postrouting", true, HookPoint::Postrouting, SRCNAT, postrouting_rules(mark)),
-            ],
+            ]),
         }
     }
 
@@ -163,8 +165,8 @@ impl Skeleton {
 
     /// The same, in an order that does not depend on how it was read.
     pub fn normalized(mut self) -> Self {
-        self.sets.sort_by(|a, b| a.name.cmp(&b.name));
-        self.chains.sort_by(|a, b| a.name.cmp(&b.name));
+        Arc::make_mut(&mut self.sets).sort_by(|a, b| a.name.cmp(&b.name));
+        Arc::make_mut(&mut self.chains).sort_by(|a, b| a.name.cmp(&b.name));
         self
     }
 }
@@ -483,10 +485,10 @@ impl fmt::Display for Skeleton {
     /// As a file for `nft -f`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "table inet {TABLE} {{")?;
-        for set in &self.sets {
+        for set in self.sets.iter() {
             writeln!(f, "\t{set}")?;
         }
-        for chain in &self.chains {
+        for chain in self.chains.iter() {
             writeln!(f, "\tchain {} {{", chain.name)?;
             if let Some(hook) = chain.hook {
                 writeln!(f, "\t\t{hook}")?;

@@ -29,17 +29,7 @@ impl Capture {
     pub(crate) fn start(ns: &Ns) -> Self {
         let mut child = ns
             .command("setpriv")
-            .args([
-                "--pdeathsig",
-                "KILL",
-                "tcpdump",
-                "-Z",
-                "root",
-                "-i",
-                "any",
-                "-Q",
-                "in",
-            ])
+            .args(["--pdeathsig", "KILL", "tcpdump", "-Z", "root", "-i", "any", "-Q", "in"])
             .args(["-n", "-e", "-l", "--immediate-mode", "arp or icmp6"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -53,10 +43,7 @@ impl Capture {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let seen = lines.clone();
         std::thread::spawn(move || {
-            stdout
-                .lines()
-                .map_while(Result::ok)
-                .for_each(|line| seen.lock().unwrap().push(line));
+            stdout.lines().map_while(Result::ok).for_each(|line| seen.lock().unwrap().push(line));
         });
         Self { child, lines }
     }
@@ -65,19 +52,12 @@ impl Capture {
     /// (broadcasts) a second time, on its bridge `lan`: that is left out.
     pub(crate) fn lines(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
-        lines
-            .iter()
-            .filter(|line| line.split(' ').nth(1) != Some("lan"))
-            .cloned()
-            .collect()
+        lines.iter().filter(|line| line.split(' ').nth(1) != Some("lan")).cloned().collect()
     }
 
     /// What was said of the address so far, in order.
     pub(crate) fn claims(&self, address: IpAddr) -> Vec<Claim> {
-        self.lines()
-            .iter()
-            .filter_map(|line| claim(line, address))
-            .collect()
+        self.lines().iter().filter_map(|line| claim(line, address)).collect()
     }
 
     /// Waits for a frame of the address.
@@ -91,17 +71,10 @@ impl Capture {
     /// own from `ns` (a machine with a card `eth0` whose frames are captured) and waits for that.
     pub(crate) fn catch_up(&self, ns: &Ns) {
         let mark = "192.0.2.99";
-        let marks = || {
-            self.lines()
-                .iter()
-                .filter(|line| line.contains(mark))
-                .count()
-        };
+        let marks = || self.lines().iter().filter(|line| line.contains(mark)).count();
         let before = marks();
         let _arping = Running::start(ns, "arping", &["-c1", "-D", "-I", "eth0", mark], "");
-        wait_for("the capture to catch up", || {
-            (marks() > before).then_some(())
-        });
+        wait_for("the capture to catch up", || (marks() > before).then_some(()));
     }
 }
 
@@ -114,10 +87,7 @@ impl Drop for Capture {
 
 /// What the frame says of the address, if anything.
 fn claim(line: &str, address: IpAddr) -> Option<Claim> {
-    let words: Vec<&str> = line
-        .split([' ', ','])
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<&str> = line.split([' ', ',']).filter(|word| !word.is_empty()).collect();
     let after = |key: &str| {
         let at = words.iter().position(|word| *word == key)?;
         words.get(at + 1).copied()

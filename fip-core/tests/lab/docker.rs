@@ -152,18 +152,13 @@ pub(crate) fn install_docker_28(ns: &Ns) {
 /// Loads the rules of Docker's nf_tables backend, both families.
 pub(crate) fn install_docker_nftables(ns: &Ns) {
     for (family, name) in [(Family::V4, "ip"), (Family::V6, "ip6")] {
-        let text = DOCKER_NFTABLES
-            .replace("FAMILY", name)
-            .replace("PREFIX", name);
+        let text = DOCKER_NFTABLES.replace("FAMILY", name).replace("PREFIX", name);
         ns.nft_script(&fill_in(&text, family));
     }
 }
 
 fn install_iptables(ns: &Ns, filter: &str) {
-    let tools = [
-        (Family::V4, "iptables-nft-restore"),
-        (Family::V6, "ip6tables-nft-restore"),
-    ];
+    let tools = [(Family::V4, "iptables-nft-restore"), (Family::V6, "ip6tables-nft-restore")];
     for (family, tool) in tools {
         ns.tool(tool, &[], &fill_in(&format!("{filter}{NAT}"), family));
     }

@@ -79,10 +79,7 @@ impl Deref for Run {
 impl Run {
     /// A command that was [`Fip::spawn`]ed, and its end.
     pub(crate) fn new(command: &str, finished: Finished) -> Self {
-        Self {
-            command: command.to_owned(),
-            finished,
-        }
+        Self { command: command.to_owned(), finished }
     }
 
     /// Panics unless it ended with this code.
@@ -103,10 +100,7 @@ impl Run {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
-            panic!(
-                "{} printed no JSON ({error}): {}",
-                self.command, self.stdout
-            )
+            panic!("{} printed no JSON ({error}): {}", self.command, self.stdout)
         })
     }
 

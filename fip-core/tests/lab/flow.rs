@@ -47,9 +47,7 @@ fn receive(socket: &UdpSocket, deadline: Instant) -> Option<Reply> {
     let mut buffer = [0; 512];
     loop {
         let left = deadline.checked_duration_since(Instant::now())?;
-        socket
-            .set_read_timeout(Some(left.max(Duration::from_millis(1))))
-            .unwrap();
+        socket.set_read_timeout(Some(left.max(Duration::from_millis(1)))).unwrap();
         match socket.recv(&mut buffer) {
             Ok(length) => return String::from_utf8_lossy(&buffer[..length]).parse().ok(),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
@@ -65,13 +63,9 @@ pub(crate) struct TcpFlow {
 
 impl TcpFlow {
     pub(crate) fn open(ns: &Ns, to: (IpAddr, u16)) -> Self {
-        let stream = ns
-            .run(|| TcpStream::connect_timeout(&SocketAddr::from(to), ANSWER))
-            .unwrap();
+        let stream = ns.run(|| TcpStream::connect_timeout(&SocketAddr::from(to), ANSWER)).unwrap();
         stream.set_read_timeout(Some(ANSWER)).unwrap();
-        Self {
-            stream: BufReader::new(stream),
-        }
+        Self { stream: BufReader::new(stream) }
     }
 
     /// Asks once more; an error when the connection is dead, or silent.

@@ -42,10 +42,7 @@ pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T
         if let Some(value) = probe() {
             return value;
         }
-        assert!(
-            Instant::now() < deadline,
-            "waited {PATIENCE:?} in vain for: {what}"
-        );
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

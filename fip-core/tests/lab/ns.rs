@@ -36,22 +36,10 @@ impl Ns {
         // When the byte comes back, `cat` runs, and it runs in the new namespace.
         let mut byte = [0];
         let echoed = holder.stdin.as_mut().unwrap().write_all(b"x").is_ok()
-            && holder
-                .stdout
-                .as_mut()
-                .unwrap()
-                .read_exact(&mut byte)
-                .is_ok();
-        assert!(
-            echoed,
-            "cannot make a network namespace: these tests need root"
-        );
+            && holder.stdout.as_mut().unwrap().read_exact(&mut byte).is_ok();
+        assert!(echoed, "cannot make a network namespace: these tests need root");
         let file = File::open(format!("/proc/{}/ns/net", holder.id())).unwrap();
-        let ns = Self {
-            name: name.to_owned(),
-            holder,
-            file,
-        };
+        let ns = Self { name: name.to_owned(), holder, file };
         ns.sysctl("net/ipv6/conf/all/accept_dad", "0");
         ns.sysctl("net/ipv6/conf/default/accept_dad", "0");
         ns.ip("link set lo up");
@@ -80,18 +68,14 @@ impl Ns {
                 setns(&self.file, CloneFlags::CLONE_NEWNET).unwrap();
                 work()
             });
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
     /// A command that will run in the namespace. Its process id is the program's own.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--net={}", self.path().display()))
-            .arg(program);
+        command.arg(format!("--net={}", self.path().display())).arg(program);
         command
     }
 
@@ -161,10 +145,7 @@ impl Ns {
     /// Whether bridged packets pass iptables and nf_tables too, both families. The switch is per
     /// namespace (module `br_netfilter`); a kernel that has none here cannot run the test.
     pub(crate) fn bridge_nf_call(&self, on: bool) {
-        for path in [
-            "net/bridge/bridge-nf-call-iptables",
-            "net/bridge/bridge-nf-call-ip6tables",
-        ] {
+        for path in ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"] {
             self.sysctl(path, if on { "1" } else { "0" });
         }
     }

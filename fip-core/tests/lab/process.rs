@@ -43,12 +43,7 @@ impl Running {
         let stderr = collect(child.stderr.take().unwrap());
         // A program that does not read its input may be gone already.
         let _ = stdin.write_all(input.as_bytes());
-        Self {
-            what,
-            child,
-            stdout,
-            stderr,
-        }
+        Self { what, child, stdout, stderr }
     }
 
     /// The process: its id is that of the program itself.
@@ -59,10 +54,7 @@ impl Running {
     /// Sends a signal by its name, as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
-        let status = Command::new("kill")
-            .args(["-s", name, &pid])
-            .status()
-            .unwrap();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
         assert!(status.success(), "cannot send {name} to {}", self.what);
     }
 
@@ -82,11 +74,7 @@ impl Running {
         };
         let stdout = text(&self.stdout);
         let stderr = text(&self.stderr);
-        Finished {
-            code: self.child.wait().unwrap().code(),
-            stdout,
-            stderr,
-        }
+        Finished { code: self.child.wait().unwrap().code(), stdout, stderr }
     }
 }
 

@@ -96,10 +96,7 @@ impl Lan {
         let (router, far) = (Ns::new("router"), Ns::new("far"));
         self.plug(&router, "router", 254);
         forward(&router);
-        router.ip(&format!(
-            "link add far type veth peer name eth0 netns {}",
-            far.pid()
-        ));
+        router.ip(&format!("link add far type veth peer name eth0 netns {}", far.pid()));
         router.ip_batch(
             "addr add 203.0.113.254/24 dev far\n\
              addr add 2001:db8:203::254/64 dev far nodad\n\
@@ -218,10 +215,7 @@ impl Workload {
 pub(crate) fn add_route_to(ns: &Ns, subnet: u8, machine: u8) {
     for (family, option, length) in [(Family::V4, "-4", 16), (Family::V6, "-6", 64)] {
         let network = container(family, subnet, 0);
-        ns.ip(&format!(
-            "{option} route add {network}/{length} via {}",
-            lan(family, machine)
-        ));
+        ns.ip(&format!("{option} route add {network}/{length} via {}", lan(family, machine)));
     }
 }
 

@@ -32,9 +32,7 @@ pub(crate) fn tcp_whoami(ns: &Ns, to: (IpAddr, u16)) -> Result<Reply, String> {
             BufReader::new(stream).read_line(&mut line)?;
             Ok(line)
         };
-        ask()
-            .map_err(|error: std::io::Error| error.to_string())?
-            .parse()
+        ask().map_err(|error: std::io::Error| error.to_string())?.parse()
     })
 }
 
@@ -49,9 +47,7 @@ pub(crate) fn udp_whoami(ns: &Ns, to: (IpAddr, u16)) -> Result<Reply, String> {
             let length = socket.recv(&mut buffer)?;
             Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
         };
-        ask()
-            .map_err(|error: std::io::Error| error.to_string())?
-            .parse()
+        ask().map_err(|error: std::io::Error| error.to_string())?.parse()
     })
 }
 

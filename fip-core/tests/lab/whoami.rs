@@ -25,11 +25,7 @@ pub(crate) struct Reply {
 
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {} {}",
-            self.name, self.peer, self.port, self.question
-        )
+        write!(f, "{} {} {} {}", self.name, self.peer, self.port, self.question)
     }
 }
 
@@ -108,9 +104,7 @@ fn serve(name: &str, doors: Vec<Door>, stopped: &PipeReader) {
 
 /// Waits for something to do; false when it is over.
 fn wait(doors: &[Door], streams: &[(u16, TcpStream)], stopped: &PipeReader) -> bool {
-    let sockets = doors
-        .iter()
-        .flat_map(|door| [door.tcp.as_fd(), door.udp.as_fd()]);
+    let sockets = doors.iter().flat_map(|door| [door.tcp.as_fd(), door.udp.as_fd()]);
     let streams = streams.iter().map(|(_, stream)| stream.as_fd());
     let mut all: Vec<PollFd<'_>> = std::iter::once(stopped.as_fd())
         .chain(sockets)
@@ -143,13 +137,5 @@ fn answer(name: &str, port: u16, stream: &mut TcpStream) -> bool {
 
 fn reply(name: &str, port: u16, peer: SocketAddr, question: &[u8]) -> String {
     let question = String::from_utf8_lossy(question).trim_end().to_owned();
-    format!(
-        "{}\n",
-        Reply {
-            name: name.to_owned(),
-            peer: peer.ip().to_canonical(),
-            port,
-            question
-        }
-    )
+    format!("{}\n", Reply { name: name.to_owned(), peer: peer.ip().to_canonical(), port, question })
 }

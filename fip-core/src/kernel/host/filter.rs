@@ -62,12 +62,7 @@ const LOAD_PACKET_TYPE: SockFilter = load(BPF_B, (SKF_AD_OFF + SKF_AD_PKTTYPE) a
 /// Leaves out what is for another host, which includes a VLAN that has no link here, and what
 /// this host sent: those types are numbered from `PACKET_OTHERHOST` on.
 const fn foreign(jt: u8) -> SockFilter {
-    SockFilter::new(
-        (BPF_JMP | BPF_JGE | BPF_K) as u16,
-        jt,
-        0,
-        PACKET_OTHERHOST as u32,
-    )
+    SockFilter::new((BPF_JMP | BPF_JGE | BPF_K) as u16, jt, 0, PACKET_OTHERHOST as u32)
 }
 
 const fn load(size: u32, offset: u32) -> SockFilter {

@@ -54,13 +54,7 @@ pub(super) struct Heard {
 /// (RFC 5227 section 2.1.1) or a solicitation from `::` (RFC 4862 section 5.4.2).
 pub(super) fn probe(from: Mac, address: IpAddr) -> Vec<u8> {
     match address {
-        IpAddr::V4(target) => arp(
-            Operation::Request,
-            from,
-            Ipv4Addr::UNSPECIFIED,
-            NOBODY,
-            target,
-        ),
+        IpAddr::V4(target) => arp(Operation::Request, from, Ipv4Addr::UNSPECIFIED, NOBODY, target),
         IpAddr::V6(target) => neighbour_discovery(
             from,
             Ipv6Addr::UNSPECIFIED,
@@ -151,16 +145,7 @@ fn neighbour_discovery(from: Mac, source: Ipv6Addr, to: Ipv6Addr, message: &[u8]
 /// The group whose members may have the address (RFC 4291 section 2.7.1).
 fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
-    Ipv6Addr::new(
-        0xff02,
-        0,
-        0,
-        0,
-        0,
-        1,
-        0xff00 | u16::from(a),
-        u16::from_be_bytes([b, c]),
-    )
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]))
 }
 
 /// RFC 2464 section 7.
@@ -198,18 +183,10 @@ fn decode_arp(frame: &[u8]) -> Option<Heard> {
     let sender = Ipv4Addr::from(octets::<4>(packet, 14)?);
     let target = Ipv4Addr::from(octets::<4>(packet, 24)?);
     if !sender.is_unspecified() {
-        return Some(Heard {
-            address: sender.into(),
-            mac,
-            probing: false,
-        });
+        return Some(Heard { address: sender.into(), mac, probing: false });
     }
     let probe = request && !target.is_unspecified();
-    probe.then_some(Heard {
-        address: target.into(),
-        mac,
-        probing: true,
-    })
+    probe.then_some(Heard { address: target.into(), mac, probing: true })
 }
 
 fn decode_neighbour_discovery(frame: &[u8]) -> Option<Heard> {
@@ -231,21 +208,16 @@ fn decode_neighbour_discovery(frame: &[u8]) -> Option<Heard> {
     let options = options(&message[ND_MESSAGE..])?;
     let sender = Mac(octets(frame, 6)?);
     let (mac, probing) = match message[0] {
-        NEIGHBOUR_SOLICITATION => (
-            duplicate_check(source, to, target, &options).then_some(sender)?,
-            true,
-        ),
+        NEIGHBOUR_SOLICITATION => {
+            (duplicate_check(source, to, target, &options).then_some(sender)?, true)
+        }
         NEIGHBOUR_ADVERTISEMENT if to.is_multicast() && message[4] & FLAG_SOLICITED != 0 => {
             return None;
         }
         NEIGHBOUR_ADVERTISEMENT => (target_mac(&options).unwrap_or(sender), false),
         _ => return None,
     };
-    Some(Heard {
-        address: target.into(),
-        mac,
-        probing,
-    })
+    Some(Heard { address: target.into(), mac, probing })
 }
 
 /// Whether a solicitation is duplicate address detection: from `::`, to the target's
@@ -263,9 +235,7 @@ fn duplicate_check(
 }
 
 fn target_mac(options: &[(u8, &[u8])]) -> Option<Mac> {
-    let (_, value) = options
-        .iter()
-        .find(|(kind, _)| *kind == OPTION_TARGET_MAC)?;
+    let (_, value) = options.iter().find(|(kind, _)| *kind == OPTION_TARGET_MAC)?;
     octets(value, 0).map(Mac)
 }
 

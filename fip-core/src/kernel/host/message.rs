@@ -4,21 +4,16 @@
 //! into the message and read in place, without a type for each: ten thousand map elements are
 //! one allocation.
 
-use std::net::IpAddr;
-
 use netlink_packet_core::{
-    DecodeError, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable, NlaBuffer, NlasIterator,
+    DecodeError, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable,
 };
 
-use crate::nat::Family;
+use super::attributes::Attributes;
 
 /// `struct nfgenmsg`: family, version, resource.
 const NFGENMSG: usize = 4;
-/// The length of an attribute's header.
-const HEADER: usize = 4;
-/// `NLA_F_NESTED`, and the bits that are not the type (`NLA_TYPE_MASK`).
+/// `NLA_F_NESTED`
 const NESTED: u16 = 1 << 15;
-const TYPE: u16 = 0x3fff;
 
 /// A message of an nfnetlink subsystem, to send or as received.
 #[derive(Debug, Clone)]
@@ -44,11 +39,6 @@ impl Message {
     pub(super) fn with(mut self, write: impl FnOnce(&mut Writer<'_>)) -> Self {
         write(&mut Writer(&mut self.body));
         self
-    }
-
-    /// The type within the subsystem.
-    pub(super) fn kind(&self) -> u8 {
-        self.kind as u8
     }
 
     /// The protocol family.
@@ -138,68 +128,6 @@ impl Writer<'_> {
     }
 }
 
-/// Attributes of a received message. What is malformed is as if it were not there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Attributes<'a>(&'a [u8]);
-
-impl<'a> Attributes<'a> {
-    /// All, with their types.
-    pub(super) fn iter(self) -> impl Iterator<Item = (u16, &'a [u8])> {
-        NlasIterator::new(self.0).map_while(Result::ok).map(|attribute| {
-            let whole: &'a [u8] = attribute.into_inner();
-            let attribute = NlaBuffer::new(whole);
-            (attribute.kind() & TYPE, &whole[HEADER..HEADER + attribute.value_length()])
-        })
-    }
-
-    /// The value of the first of this type.
-    pub(super) fn bytes(self, kind: u16) -> Option<&'a [u8]> {
-        self.iter().find(|(found, _)| *found == kind).map(|(_, value)| value)
-    }
-
-    /// The attributes within it.
-    pub(super) fn nest(self, kind: u16) -> Option<Attributes<'a>> {
-        self.bytes(kind).map(Attributes)
-    }
-
-    /// The attributes within each of this type.
-    pub(super) fn nests(self, kind: u16) -> impl Iterator<Item = Attributes<'a>> {
-        self.iter().filter(move |(found, _)| *found == kind).map(|(_, value)| Attributes(value))
-    }
-
-    /// A number in network byte order.
-    pub(super) fn be32(self, kind: u16) -> Option<u32> {
-        Some(u32::from_be_bytes(self.bytes(kind)?.try_into().ok()?))
-    }
-
-    /// A number in network byte order.
-    pub(super) fn be64(self, kind: u16) -> Option<u64> {
-        Some(u64::from_be_bytes(self.bytes(kind)?.try_into().ok()?))
-    }
-
-    /// A string.
-    pub(super) fn text(self, kind: u16) -> Option<&'a str> {
-        let bytes = self.bytes(kind)?;
-        std::str::from_utf8(bytes.strip_suffix(&[0]).unwrap_or(bytes)).ok()
-    }
-}
-
-/// An address as attributes have it.
-pub(super) fn address_bytes(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(a) => a.octets().to_vec(),
-        IpAddr::V6(a) => a.octets().to_vec(),
-    }
-}
-
-/// The address in the first bytes.
-pub(super) fn read_address(bytes: &[u8], family: Family) -> Option<IpAddr> {
-    match family {
-        Family::V4 => Some(IpAddr::from(<[u8; 4]>::try_from(bytes.get(..4)?).ok()?)),
-        Family::V6 => Some(IpAddr::from(<[u8; 16]>::try_from(bytes.get(..16)?).ok()?)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,21 +139,12 @@ mod tests {
                 w.bytes(1, &[1, 2, 3]).be64(2, 9);
             });
         });
-        assert_eq!((message.kind(), message.family()), (3, 1));
+        assert_eq!((message.message_type(), message.family()), (0x0a03, 1));
         let attributes = message.attributes();
         assert_eq!(attributes.text(1), Some("name"));
         assert_eq!(attributes.be32(2), Some(7));
-        let nest = attributes.nest(3).unwrap();
-        assert_eq!((nest.bytes(1), nest.be64(2)), (Some(&[1, 2, 3][..]), Some(9)));
+        let nest = attributes.nested(3).unwrap();
+        assert_eq!((nest.get(1), nest.be64(2)), (Some(&[1, 2, 3][..]), Some(9)));
         assert_eq!(attributes.be32(9), None);
-    }
-
-    #[test]
-    fn malformed_attributes_end_the_list() {
-        for junk in [&[][..], &[1], &[3, 0, 1, 0], &[255, 255, 1, 0, 1], &[0; 64]] {
-            let message = Message { kind: 0, body: [&[0; NFGENMSG][..], junk].concat() };
-            assert_eq!(message.attributes().bytes(1), None);
-        }
-        assert_eq!(Message { kind: 0, body: vec![] }.attributes().iter().count(), 0);
     }
 }

@@ -5,6 +5,7 @@ mod table;
 mod wire;
 
 use std::io;
+use std::sync::Arc;
 
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
@@ -101,12 +102,12 @@ impl NftSocket {
                 chain.rules.push(any.rule);
             }
         }
-        Ok(Some(Skeleton { sets, chains }))
+        Ok(Some(Skeleton { sets: Arc::new(sets), chains: Arc::new(chains) }))
     }
 
     fn elements(&mut self, skeleton: &Skeleton) -> io::Result<Elements> {
         let mut elements = Elements::new();
-        for set in &skeleton.sets {
+        for set in skeleton.sets.iter() {
             for list in self.dump_set(&set.name, table::read_elements)? {
                 elements.extend(list);
             }

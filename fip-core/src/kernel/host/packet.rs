@@ -32,11 +32,7 @@ pub(super) fn all_multicast(socket: &Socket, link: u32, wanted: bool) -> io::Res
         mr_alen: 0,
         mr_address: [0; 8],
     };
-    let option = if wanted {
-        libc::PACKET_ADD_MEMBERSHIP
-    } else {
-        libc::PACKET_DROP_MEMBERSHIP
-    };
+    let option = if wanted { libc::PACKET_ADD_MEMBERSHIP } else { libc::PACKET_DROP_MEMBERSHIP };
     // SAFETY: the descriptor is open as long as the socket is borrowed, and the kernel reads
     // exactly the given number of octets of a value that outlives the call.
     let result = unsafe {
@@ -48,14 +44,9 @@ pub(super) fn all_multicast(socket: &Socket, link: u32, wanted: bool) -> io::Res
             size_of_val(&request) as libc::socklen_t,
         )
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn index(link: u32) -> io::Result<libc::c_int> {
-    link.try_into()
-        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+    link.try_into().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
 }

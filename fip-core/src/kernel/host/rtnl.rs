@@ -42,12 +42,7 @@ pub(super) fn open(netns: Option<&NetNs>) -> Result<RtnlSocket> {
         .map_err(|error| Error::kernel("open an rtnetlink socket", error))?;
     // Without it (before Linux 4.20) the kernel sends more than was asked for, and we drop it.
     let _ = socket.check_strictly();
-    Ok(RtnlSocket {
-        socket,
-        listener: None,
-        netns,
-        labelled: None,
-    })
+    Ok(RtnlSocket { socket, listener: None, netns, labelled: None })
 }
 
 /// A socket that hears of every change in this namespace from now on.
@@ -73,10 +68,7 @@ impl RtnlSocket {
     pub(super) fn routes(&mut self) -> Result<Vec<Route>> {
         let mut routes = Vec::new();
         for family in route::FAMILIES {
-            match self
-                .socket
-                .dump(&route::dump(family), |m| route::decode(&m, family))
-            {
+            match self.socket.dump(&route::dump(family), |m| route::decode(&m, family)) {
                 Ok(list) => routes.extend(list),
                 // The main table does not exist before its first route.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
@@ -118,10 +110,7 @@ impl RtnlSocket {
             let answers = self.socket.request(requests);
             let answers = answers.map_err(|error| Error::kernel("change addresses", error))?;
             if let Some(listener) = &mut self.listener {
-                let made = changes
-                    .iter()
-                    .zip(&answers)
-                    .filter(|(_, answer)| answer.is_ok());
+                let made = changes.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
                 made.for_each(|(change, _)| listener.expect(change));
             }
             results.extend(answers);
@@ -131,22 +120,13 @@ impl RtnlSocket {
 
     /// The name of the link, where the change needs it for a label.
     fn link_name(&mut self, change: &AddressChange) -> Result<Option<&LinkName>> {
-        let AddressChange::Add(Address {
-            link,
-            ours: true,
-            network,
-        }) = change
-        else {
+        let AddressChange::Add(Address { link, ours: true, network }) = change else {
             return Ok(None);
         };
         if network.is_ipv6() {
             return Ok(None);
         }
-        if self
-            .labelled
-            .as_ref()
-            .is_none_or(|(index, _)| index != link)
-        {
+        if self.labelled.as_ref().is_none_or(|(index, _)| index != link) {
             let found = self.links()?.into_iter().find(|l| l.index == *link);
             self.labelled = found.map(|found| (*link, found.name));
         }
@@ -156,20 +136,13 @@ impl RtnlSocket {
     pub(super) fn create_link(&mut self, link: &NewLink) -> Result<()> {
         match link {
             NewLink::Bridge { name, mtu } => self.create_bridge(name, *mtu),
-            NewLink::Veth {
-                name,
-                peer,
-                peer_mac,
-                peer_netns,
-                mtu,
-            } => {
+            NewLink::Veth { name, peer, peer_mac, peer_netns, mtu } => {
                 let netns = peer_netns.as_ref().map(NetNs::open).transpose()?;
                 let netns = netns.as_ref().map(AsRawFd::as_raw_fd);
                 let message = link::veth(name, peer, *peer_mac, netns, *mtu);
-                self.send(message, NLM_F_CREATE | NLM_F_EXCL)
-                    .map_err(|error| {
-                        Error::kernel(format!("create the pair of links {name} and {peer}"), error)
-                    })
+                self.send(message, NLM_F_CREATE | NLM_F_EXCL).map_err(|error| {
+                    Error::kernel(format!("create the pair of links {name} and {peer}"), error)
+                })
             }
         }
     }
@@ -185,9 +158,7 @@ impl RtnlSocket {
     }
 
     pub(super) fn delete_link(&mut self, index: u32) -> Result<()> {
-        self.about_link(index, link::delete(index), |name| {
-            format!("delete link {name}")
-        })
+        self.about_link(index, link::delete(index), |name| format!("delete link {name}"))
     }
 
     pub(super) fn change_link(&mut self, index: u32, change: &LinkChange) -> Result<()> {
@@ -212,19 +183,15 @@ impl RtnlSocket {
         let Err(error) = self.send(message, 0) else {
             return Ok(());
         };
-        let link = self
-            .links()
-            .ok()
-            .and_then(|l| l.into_iter().find(|l| l.index == index));
+        let link = self.links().ok().and_then(|l| l.into_iter().find(|l| l.index == index));
         let name = link.map_or_else(|| format!("number {index}"), |link| link.name.to_string());
         Err(Error::kernel(operation(&name), error))
     }
 
     pub(super) fn replace_route(&mut self, route: &Route) -> Result<()> {
-        self.send(route::new(route), NLM_F_CREATE | NLM_F_REPLACE)
-            .map_err(|error| {
-                Error::kernel(format!("add the route to {}", route.destination), error)
-            })
+        self.send(route::new(route), NLM_F_CREATE | NLM_F_REPLACE).map_err(|error| {
+            Error::kernel(format!("add the route to {}", route.destination), error)
+        })
     }
 
     pub(super) fn sysctl(&mut self, path: &str) -> Result<Option<String>> {
@@ -238,10 +205,7 @@ impl RtnlSocket {
     }
 
     fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        self.socket
-            .request([(message, flags)])?
-            .into_iter()
-            .collect()
+        self.socket.request([(message, flags)])?.into_iter().collect()
     }
 }
 

@@ -114,10 +114,12 @@ impl Socket {
         while outcome.is_none() {
             self.receive(|header, buffer| {
                 let ours = header.sequence_number.wrapping_sub(first) as usize <= acknowledged + 1;
-                if ours && outcome.is_none() && let Some(answer) = acknowledgement(header, buffer)? {
-                    if answer.is_err() || header.sequence_number == wanted {
-                        outcome = Some(answer);
-                    }
+                if ours
+                    && outcome.is_none()
+                    && let Some(answer) = acknowledgement(header, buffer)?
+                    && (answer.is_err() || header.sequence_number == wanted)
+                {
+                    outcome = Some(answer);
                 }
                 Ok(())
             })?;
@@ -125,36 +127,36 @@ impl Socket {
         outcome.unwrap_or(Ok(()))
     }
 
-    /// Asks for one object; none if the kernel knows no such.
+    /// Asks for one object; none if the kernel knows no such. The object or an error is the whole
+    /// answer: no acknowledgement is asked for.
     pub(super) fn get<Q, T, R>(
         &mut self,
         payload: Q,
         mut take: impl FnMut(T) -> Option<R>,
     ) -> io::Result<Option<R>>
     where
-        Q: NetlinkSerializable + Debug,
-        T: NetlinkDeserializable,
+        Q: NetlinkSerializable + std::fmt::Debug,
+        T: NetlinkDeserializable + std::fmt::Debug,
     {
         let sequence = self.begin().wrapping_add(1);
-        self.push(payload, NLM_F_REQUEST | NLM_F_ACK)?;
+        self.push(payload, NLM_F_REQUEST)?;
         self.flush()?;
-        let (mut found, mut end) = (None, None);
-        while end.is_none() {
+        let mut answer = None;
+        while answer.is_none() {
             self.receive(|header, buffer| {
-                if header.sequence_number != sequence {
-                    return Ok(());
-                }
-                match acknowledgement(header, buffer)? {
-                    Some(answer) => end = Some(answer),
-                    None => found = found.take().or(inner_message(buffer)?.and_then(&mut take)),
+                if header.sequence_number == sequence {
+                    answer = Some(match acknowledgement(header, buffer)? {
+                        Some(answer) => answer.map(|()| None),
+                        None => Ok(inner_message(buffer)?.and_then(&mut take)),
+                    });
                 }
                 Ok(())
             })?;
         }
-        match end {
+        match answer {
             Some(Err(error)) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-            Some(Err(error)) => Err(error),
-            _ => Ok(found),
+            Some(answer) => answer,
+            None => Ok(None),
         }
     }
 
@@ -255,7 +257,6 @@ pub(super) struct Header {
     pub(super) kind: u16,
     pub(super) flags: u16,
     pub(super) sequence_number: u32,
-    pub(super) port: u32,
 }
 
 /// Hands on the messages of one datagram.
@@ -270,7 +271,6 @@ pub(super) fn messages(
             kind: buffer.message_type(),
             flags: buffer.flags(),
             sequence_number: buffer.sequence_number(),
-            port: buffer.port_number(),
         };
         each(&header, &datagram[..length])?;
         datagram = &datagram[length.next_multiple_of(4).min(datagram.len())..];

@@ -37,11 +37,7 @@ impl WireSockets {
     pub(crate) fn new(
         open: impl Fn(&Link, Neighbours) -> Result<PacketSocket> + Send + 'static,
     ) -> Self {
-        Self {
-            open: Box::new(open),
-            sockets: Vec::new(),
-            heard: VecDeque::new(),
-        }
+        Self { open: Box::new(open), sockets: Vec::new(), heard: VecDeque::new() }
     }
 
     fn socket(&mut self, link: &Link, neighbours: Neighbours) -> Result<&mut PacketSocket> {
@@ -101,28 +97,17 @@ impl Wire for WireSockets {
         loop {
             // Asked before collecting, so that none means that nothing came before `until`.
             let late = Instant::now() >= until;
-            if self
-                .heard
-                .iter()
-                .all(|sighting| sighting.link != link.index)
-            {
+            if self.heard.iter().all(|sighting| sighting.link != link.index) {
                 self.collect(link)?;
             }
-            let next = self
-                .heard
-                .iter()
-                .position(|sighting| sighting.link == link.index);
+            let next = self.heard.iter().position(|sighting| sighting.link == link.index);
             if let Some(sighting) = next.and_then(|next| self.heard.remove(next)) {
                 return Ok(Some(sighting));
             }
             if late {
                 return Ok(None);
             }
-            let sockets: Vec<_> = self
-                .sockets
-                .iter()
-                .filter(|s| s.listening_on(link))
-                .collect();
+            let sockets: Vec<_> = self.sockets.iter().filter(|s| s.listening_on(link)).collect();
             wait(&sockets, PollFlags::POLLIN, until).map_err(|error| {
                 Error::kernel(format!("listen to the neighbours on {}", link.name), error)
             })?;

@@ -24,10 +24,7 @@ const KERNEL_NA: &str = "333300000001 02000000000a 86dd 60000000 0020 3a ff \
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u32> = hex.chars().filter_map(|c| c.to_digit(16)).collect();
-    digits
-        .chunks(2)
-        .map(|pair| (pair[0] << 4 | pair[1]) as u8)
-        .collect()
+    digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -35,11 +32,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn heard(address: &str, mac: Mac, probing: bool) -> Option<Heard> {
-    Some(Heard {
-        address: ip(address),
-        mac,
-        probing,
-    })
+    Some(Heard { address: ip(address), mac, probing })
 }
 
 /// The frame with this part replaced and the checksum right again.
@@ -61,10 +54,7 @@ fn with_checksum(mut frame: Vec<u8>) -> Vec<u8> {
 #[test]
 fn frames_are_those_of_the_kernel_and_of_arping() {
     assert_eq!(probe(MAC, ip(V4)), bytes(ARP_PROBE));
-    assert_eq!(
-        announcement(MAC, ip(V4)),
-        [bytes(ARP_REQUEST), bytes(ARP_REPLY)]
-    );
+    assert_eq!(announcement(MAC, ip(V4)), [bytes(ARP_REQUEST), bytes(ARP_REPLY)]);
     assert_eq!(probe(MAC, ip(V6)), bytes(NS_PROBE));
     assert_eq!(announcement(MAC, ip(V6)), [bytes(KERNEL_NA)]);
 }
@@ -105,11 +95,7 @@ fn arp_that_says_nothing_is_ignored() {
     assert_eq!(altered(20, &[0, 2]), None, "a reply from 0.0.0.0");
     assert_eq!(altered(20, &[0, 3]), None, "reverse ARP");
     assert_eq!(altered(14, &[0, 6]), None, "another kind of hardware");
-    assert_eq!(
-        altered(18, &[8]),
-        None,
-        "another length of hardware address"
-    );
+    assert_eq!(altered(18, &[8]), None, "another length of hardware address");
     assert_eq!(altered(12, &[0x81, 0]), None, "a VLAN tag");
 }
 

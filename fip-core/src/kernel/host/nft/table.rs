@@ -11,7 +11,8 @@ use crate::nat::expr::Expr;
 use crate::nat::skeleton::{Chain, Field, Hook, HookPoint, Rule, Set, Skeleton, pass_rule};
 use crate::nat::{Family, Key, Note, TABLE, Value};
 
-use super::super::message::{Attributes, Message, Writer, address_bytes, read_address};
+use super::super::attributes::{Attributes, address_bytes, leading_address};
+use super::super::message::{Message, Writer};
 use super::wire;
 
 /// `NFNL_SUBSYS_NFTABLES`
@@ -82,10 +83,10 @@ fn encode_skeleton(skeleton: &Skeleton, messages: &mut Vec<(Message, u16)>) {
     for (id, set) in skeleton.sets.iter().enumerate() {
         messages.push((encode_set(set, id as u32 + 1), CREATE | EXCL));
     }
-    for chain in &skeleton.chains {
+    for chain in skeleton.chains.iter() {
         messages.push((encode_chain(chain), CREATE | EXCL));
     }
-    for chain in &skeleton.chains {
+    for chain in skeleton.chains.iter() {
         for rule in &chain.rules {
             let message = ours(msg::NEWRULE).with(|w| {
                 w.text(2, &chain.name);
@@ -277,16 +278,16 @@ fn data_bytes(value: &Value) -> Option<Vec<u8>> {
 /// The elements that a message of a dump of `map` holds.
 pub(super) fn read_elements(map: &str, message: &Message) -> Vec<(Key, Value)> {
     each_element(message, |element| {
-        let data = element.nest(2).and_then(|data| data.bytes(wire::DATA_VALUE));
-        let end = element.nest(10).and_then(|end| end.bytes(wire::DATA_VALUE));
-        let note = Note::read(element.bytes(6).and_then(read_comment).unwrap_or_default());
-        read_element(map, element.nest(1)?.bytes(wire::DATA_VALUE)?, end, data, note)
+        let data = element.nested(2).and_then(|data| data.get(wire::DATA_VALUE));
+        let end = element.nested(10).and_then(|end| end.get(wire::DATA_VALUE));
+        let note = Note::read(element.get(6).and_then(read_comment).unwrap_or_default());
+        read_element(map, element.nested(1)?.get(wire::DATA_VALUE)?, end, data, note)
     })
 }
 
 fn each_element<R>(message: &Message, read: impl Fn(Attributes<'_>) -> Option<R>) -> Vec<R> {
-    let list = message.attributes().nest(3);
-    list.into_iter().flat_map(|list| list.nests(wire::LIST_ELEM)).filter_map(read).collect()
+    let list = message.attributes().nested(3);
+    list.into_iter().flat_map(|list| list.each(wire::LIST_ELEM)).filter_map(read).collect()
 }
 
 fn read_element(
@@ -299,7 +300,7 @@ fn read_element(
     let family = Family::ALL.into_iter().find(|family| {
         [family.dnat(), family.port(), family.snat(), family.hairpin()].contains(&map)
     })?;
-    let address = |bytes| read_address(bytes, family);
+    let address = |bytes| leading_address(bytes, family);
     let size = usize::from(family.bits() / 8);
     let port = |bytes: &[u8], at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     if map == family.dnat() {
@@ -333,12 +334,12 @@ fn range(first: IpAddr, last: IpAddr) -> Option<IpNetwork> {
 /// The counters that a message of a dump of `map` holds.
 pub(super) fn read_counters(map: &str, message: &Message) -> Vec<Counter> {
     each_element(message, |element| {
-        let end = element.nest(10).and_then(|end| end.bytes(wire::DATA_VALUE));
-        let data = element.nest(2)?.bytes(wire::DATA_VALUE);
-        let key = element.nest(1)?.bytes(wire::DATA_VALUE)?;
+        let end = element.nested(10).and_then(|end| end.get(wire::DATA_VALUE));
+        let data = element.nested(2)?.get(wire::DATA_VALUE);
+        let key = element.nested(1)?.get(wire::DATA_VALUE)?;
         let (key, _) = read_element(map, key, end, data, Note::read(""))?;
         // NFTA_SET_ELEM_EXPR: NFTA_EXPR_DATA: NFTA_COUNTER_BYTES, _PACKETS
-        let counter = element.nest(7)?.nest(2)?;
+        let counter = element.nested(7)?.nested(2)?;
         Some(Counter { key, bytes: counter.be64(1)?, packets: counter.be64(2)? })
     })
 }
@@ -373,7 +374,7 @@ pub(super) fn read_set(message: &Message) -> Option<Set> {
         key: fields(attributes.be32(4)?)?,
         data: fields(data)?,
         interval: flags & SET_INTERVAL != 0,
-        counter: attributes.nest(17).is_some_and(|expr| expr.text(1) == Some("counter")),
+        counter: attributes.nested(17).is_some_and(|expr| expr.text(1) == Some("counter")),
     })
 }
 
@@ -402,7 +403,7 @@ pub(super) struct AnyChain {
 
 pub(super) fn read_chain(message: &Message) -> Option<AnyChain> {
     let attributes = message.attributes();
-    let hook = attributes.nest(4).and_then(|hook| {
+    let hook = attributes.nested(4).and_then(|hook| {
         let kind = attributes.text(7)?.to_owned();
         Some((hook.be32(1)?, hook.be32(2)? as i32, kind))
     });
@@ -442,13 +443,13 @@ pub(super) struct AnyRule {
 
 pub(super) fn read_rule(message: &Message) -> Option<AnyRule> {
     let attributes = message.attributes();
-    let list = attributes.nest(4);
+    let list = attributes.nested(4);
     let exprs: Vec<Expr> =
-        list.into_iter().flat_map(|list| list.nests(wire::LIST_ELEM)).map(wire::read).collect();
+        list.into_iter().flat_map(|list| list.each(wire::LIST_ELEM)).map(wire::read).collect();
     Some(AnyRule {
         chain: attributes.text(2)?.to_owned(),
         handle: attributes.be64(3)?,
-        comment: attributes.bytes(7).and_then(read_comment).map(str::to_owned),
+        comment: attributes.get(7).and_then(read_comment).map(str::to_owned),
         rule: Rule { text: String::new(), exprs },
     })
 }

@@ -4,7 +4,8 @@
 use crate::nat::Family;
 use crate::nat::expr::{Ct, Expr, Header, Meta, Slot, Verdict};
 
-use super::super::message::{Attributes, Writer};
+use super::super::attributes::Attributes;
+use super::super::message::Writer;
 
 /// `NFTA_DATA_VALUE`, `NFTA_DATA_VERDICT`.
 pub(super) const DATA_VALUE: u16 = 1;
@@ -111,7 +112,7 @@ fn verdict_code(verdict: &Verdict) -> i32 {
 /// Reads an element of a rule's expression list. What we never write is [`Expr::Foreign`].
 pub(super) fn read(element: Attributes<'_>) -> Expr {
     let name = element.text(1).unwrap_or_default();
-    let known = element.nest(2).and_then(|body| read_body(name, body));
+    let known = element.nested(2).and_then(|body| read_body(name, body));
     known.unwrap_or_else(|| Expr::Foreign(name.to_owned()))
 }
 
@@ -123,7 +124,7 @@ pub(super) fn matched_comment(text: &str) -> String {
 fn read_body(name: &str, body: Attributes<'_>) -> Option<Expr> {
     let slot = |kind| slot(body.be32(kind)?);
     let word = |kind| {
-        let value = body.nest(kind)?.bytes(DATA_VALUE)?;
+        let value = body.nested(kind)?.get(DATA_VALUE)?;
         Some(u32::from_ne_bytes(value.try_into().ok()?))
     };
     Some(match name {
@@ -133,7 +134,7 @@ fn read_body(name: &str, body: Attributes<'_>) -> Option<Expr> {
             (None, key) => Expr::Meta { key, slot: slot(1)? },
         },
         // A direction attribute would make it another key.
-        "ct" if body.bytes(3).is_none() => match (slot(4), named(&CTS, body.be32(2)?)?) {
+        "ct" if body.get(3).is_none() => match (slot(4), named(&CTS, body.be32(2)?)?) {
             (Some(slot), Ct::Mark) => Expr::SetCtMark(slot),
             (Some(_), _) => return None,
             (None, key) => Expr::Ct { key, slot: slot(1)? },
@@ -151,7 +152,7 @@ fn read_body(name: &str, body: Attributes<'_>) -> Option<Expr> {
             Expr::Bitwise { slot: slot(1)?, mask: word(4)?, xor: word(5)? }
         }
         "cmp" => {
-            let value = body.nest(3)?.bytes(DATA_VALUE)?.to_vec();
+            let value = body.nested(3)?.get(DATA_VALUE)?.to_vec();
             let equal = match body.be32(2)? {
                 0 => true,
                 1 => false,
@@ -171,13 +172,13 @@ fn read_body(name: &str, body: Attributes<'_>) -> Option<Expr> {
         },
         // NFTA_MATCH_NAME, _INFO
         "match" if body.text(1) == Some("comment") => {
-            let text = String::from_utf8_lossy(body.bytes(3)?);
+            let text = String::from_utf8_lossy(body.get(3)?);
             Expr::Foreign(matched_comment(text.split('\0').next().unwrap_or_default()))
         }
         "masq" if slot(2).is_none() => Expr::Masquerade,
         "counter" => Expr::Counter,
         "immediate" if body.be32(1)? == 0 => {
-            let verdict = body.nest(2)?.nest(DATA_VERDICT)?;
+            let verdict = body.nested(2)?.nested(DATA_VERDICT)?;
             Expr::Verdict(match verdict.be32(1)? as i32 {
                 0 => Verdict::Drop,
                 1 => Verdict::Accept,

@@ -9,7 +9,8 @@ use netlink_packet_route::address::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::message::{Attributes, Message};
+use super::message::Message;
+use crate::kernel::host::attributes::Attributes;
 use crate::binding::LINK_NAME_MAX;
 use crate::kernel::{Address, AddressChange};
 
@@ -50,9 +51,7 @@ pub(super) fn decode(message: &Message) -> Option<Address> {
         Some(protocol) => protocol == [FIP_PROTOCOL],
         None => {
             attributes.number(IFA_RT_PRIORITY) == Some(FIP_METRIC)
-                || attributes
-                    .text(IFA_LABEL)
-                    .is_some_and(|l| l.ends_with(LABEL_SUFFIX))
+                || attributes.text(IFA_LABEL).is_some_and(|l| l.ends_with(LABEL_SUFFIX))
         }
     };
     Some(Address {
@@ -75,18 +74,15 @@ pub(super) fn notified(notification: &[u8]) -> Option<(u16, (u32, IpAddr))> {
 
 /// The address itself. Where there is a peer, `IFA_ADDRESS` is the peer's.
 fn local(attributes: Attributes<'_>) -> Option<IpAddr> {
-    attributes
-        .address(IFA_LOCAL)
-        .or_else(|| attributes.address(IFA_ADDRESS))
+    attributes.address(IFA_LOCAL).or_else(|| attributes.address(IFA_ADDRESS))
 }
 
 /// The request that makes the change, with its flags. `link` is the name of the link, if known.
 pub(super) fn change(change: &AddressChange, link: Option<&str>) -> (RouteNetlinkMessage, u16) {
     match change {
-        AddressChange::Add(address) => (
-            RouteNetlinkMessage::NewAddress(add(address, link)),
-            NLM_F_CREATE | NLM_F_EXCL,
-        ),
+        AddressChange::Add(address) => {
+            (RouteNetlinkMessage::NewAddress(add(address, link)), NLM_F_CREATE | NLM_F_EXCL)
+        }
         AddressChange::Remove(address) => {
             // Capacity for no more than the two attributes that select an address.
             (RouteNetlinkMessage::DelAddress(message(address, 2)), 0)
@@ -106,9 +102,7 @@ fn add(address: &Address, link: Option<&str>) -> AddressMessage {
     }
     if address.ours {
         flags |= AddressFlags::Noprefixroute;
-        attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(
-            FIP_PROTOCOL,
-        )));
+        attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(FIP_PROTOCOL)));
         attributes.push(AddressAttribute::RoutePriority(FIP_METRIC));
         match ip {
             IpAddr::V4(_) => attributes.extend(link.and_then(label)),
@@ -129,11 +123,7 @@ fn add(address: &Address, link: Option<&str>) -> AddressMessage {
 fn message(address: &Address, capacity: usize) -> AddressMessage {
     let ip = address.network.ip();
     let mut message = AddressMessage::default();
-    message.header.family = if ip.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    };
+    message.header.family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     message.header.prefix_len = address.network.prefix();
     message.header.index = address.link;
     message.attributes = Vec::with_capacity(capacity);
@@ -160,11 +150,7 @@ mod tests {
     use super::*;
 
     fn ours(network: &str) -> Address {
-        Address {
-            link: 7,
-            network: network.parse().unwrap(),
-            ours: true,
-        }
+        Address { link: 7, network: network.parse().unwrap(), ours: true }
     }
 
     fn added(address: &Address, link: Option<&str>) -> Message {
@@ -175,14 +161,8 @@ mod tests {
     fn what_we_add_is_what_we_read() {
         for network in ["192.0.2.1/32", "2001:db8::1/128"] {
             let address = ours(network);
-            assert_eq!(
-                decode(&added(&address, Some("eth0"))),
-                Some(address.clone())
-            );
-            let foreign = Address {
-                ours: false,
-                ..address
-            };
+            assert_eq!(decode(&added(&address, Some("eth0"))), Some(address.clone()));
+            let foreign = Address { ours: false, ..address };
             assert_eq!(decode(&added(&foreign, Some("eth0"))), Some(foreign));
         }
     }
@@ -209,10 +189,7 @@ mod tests {
 
     #[test]
     fn a_label_must_fit() {
-        assert_eq!(
-            label("eth0"),
-            Some(AddressAttribute::Label("eth0:fip".to_owned()))
-        );
+        assert_eq!(label("eth0"), Some(AddressAttribute::Label("eth0:fip".to_owned())));
         assert!(label("enp0s31f6ab").is_some());
         assert!(label("enp0s31f6abc").is_none());
     }

@@ -23,9 +23,7 @@ const IFLA_INFO_KIND: u16 = 1;
 /// The request for every link, without its counters.
 pub(super) fn dump() -> Message {
     let mut message = LinkMessage::default();
-    message
-        .attributes
-        .push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     (&RouteNetlinkMessage::GetLink(message)).into()
 }
 
@@ -38,13 +36,8 @@ pub(super) fn decode(message: &Message) -> Option<Link> {
     if header.interface_family != AddressFamily::Unspec {
         return None;
     }
-    let kind = attributes
-        .nested(IFLA_LINKINFO)
-        .and_then(|info| info.text(IFLA_INFO_KIND));
-    let mac = attributes
-        .get(IFLA_ADDRESS)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(Mac);
+    let kind = attributes.nested(IFLA_LINKINFO).and_then(|info| info.text(IFLA_INFO_KIND));
+    let mac = attributes.get(IFLA_ADDRESS).and_then(|bytes| bytes.try_into().ok()).map(Mac);
     Some(Link {
         index: header.index,
         name: attributes.text(IFLA_IFNAME)?.parse().ok()?,
@@ -62,14 +55,8 @@ pub(super) fn decode(message: &Message) -> Option<Link> {
 /// and go: workloads have it in their neighbour tables.
 pub(super) fn bridge(name: &LinkName) -> RouteNetlinkMessage {
     let mut message = named(name);
-    message
-        .attributes
-        .push(LinkAttribute::Address(random_mac().0.to_vec()));
-    message
-        .attributes
-        .push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(
-            InfoKind::Bridge,
-        )]));
+    message.attributes.push(LinkAttribute::Address(random_mac().0.to_vec()));
+    message.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]));
     RouteNetlinkMessage::NewLink(message)
 }
 
@@ -83,8 +70,7 @@ pub(super) fn veth(
 ) -> RouteNetlinkMessage {
     let mut far = named(peer);
     far.attributes.push(LinkAttribute::Mtu(mtu));
-    far.attributes
-        .extend(peer_mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
+    far.attributes.extend(peer_mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
     far.attributes.extend(netns.map(LinkAttribute::NetNsFd));
     let mut near = named(name);
     near.attributes.push(LinkAttribute::Mtu(mtu));
@@ -110,13 +96,9 @@ pub(super) fn change(index: u32, change: &LinkChange) -> RouteNetlinkMessage {
         }
         LinkChange::Mtu(mtu) => message.attributes.push(LinkAttribute::Mtu(*mtu)),
         LinkChange::Master(master) => {
-            message
-                .attributes
-                .push(LinkAttribute::Controller(master.unwrap_or(0)));
+            message.attributes.push(LinkAttribute::Controller(master.unwrap_or(0)));
         }
-        LinkChange::Mac(mac) => message
-            .attributes
-            .push(LinkAttribute::Address(mac.0.to_vec())),
+        LinkChange::Mac(mac) => message.attributes.push(LinkAttribute::Address(mac.0.to_vec())),
         LinkChange::Hairpin(on) => {
             let data = InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(*on)]);
             message.attributes.push(LinkAttribute::LinkInfo(vec![
@@ -138,9 +120,7 @@ fn indexed(index: u32) -> LinkMessage {
 
 fn named(name: &LinkName) -> LinkMessage {
     let mut message = LinkMessage::default();
-    message
-        .attributes
-        .push(LinkAttribute::IfName(name.to_string()));
+    message.attributes.push(LinkAttribute::IfName(name.to_string()));
     message
 }
 

@@ -45,13 +45,8 @@ impl Listener {
         // Only CAP_NET_ADMIN may exceed net.core.rmem_max. With less, changes are lost earlier.
         let _ = setsockopt(&socket.as_fd(), sockopt::RcvBufForce, &RECEIVE_ROOM);
         SockRef::from(&socket).attach_filter(&filter(own))?;
-        GROUPS
-            .into_iter()
-            .try_for_each(|group| socket.add_membership(group))?;
-        Ok(Self {
-            socket,
-            expected: HashMap::new(),
-        })
+        GROUPS.into_iter().try_for_each(|group| socket.add_membership(group))?;
+        Ok(Self { socket, expected: HashMap::new() })
     }
 
     /// The kernel has made this change for us: its notification does not count.
@@ -61,8 +56,7 @@ impl Listener {
             AddressChange::Remove(address) => (libc::RTM_DELADDR, address),
         };
         if address.network.is_ipv6() {
-            self.expected
-                .insert((address.link, address.network.ip()), kind);
+            self.expected.insert((address.link, address.network.ip()), kind);
         }
     }
 
@@ -110,12 +104,7 @@ fn filter(own: Option<u32>) -> Vec<SockFilter> {
     };
     // Skips the next `no` instructions unless the loaded value is `value`, else `yes`.
     let equal = |value, yes, no| {
-        SockFilter::new(
-            (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-            yes,
-            no,
-            value,
-        )
+        SockFilter::new((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, yes, no, value)
     };
     let end = |accept| SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, accept);
     let mut program = Vec::new();

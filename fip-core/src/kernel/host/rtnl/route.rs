@@ -8,7 +8,8 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::message::{Attributes, Message, address};
+use super::message::Message;
+use crate::kernel::host::attributes::{Attributes, address};
 use crate::kernel::Route;
 
 const RTA_DST: u16 = 1;
@@ -30,32 +31,15 @@ pub(super) fn dump(family: AddressFamily) -> Message {
     let mut message = RouteMessage::default();
     message.header.address_family = family;
     message.header.table = RouteHeader::RT_TABLE_MAIN;
-    message
-        .attributes
-        .push(RouteAttribute::Table(RouteHeader::RT_TABLE_MAIN.into()));
+    message.attributes.push(RouteAttribute::Table(RouteHeader::RT_TABLE_MAIN.into()));
     (&RouteNetlinkMessage::GetRoute(message)).into()
 }
 
 /// The route that the message is about, if it is a unicast route of the main table and of this
 /// family. (A kernel without IPv6 answers a request for its routes with those of every family.)
 pub(super) fn decode(message: &Message, wanted: AddressFamily) -> Option<Route> {
-    let (
-        &[
-            family,
-            prefix,
-            _source,
-            _tos,
-            table,
-            _protocol,
-            _scope,
-            kind,
-            a,
-            b,
-            c,
-            d,
-        ],
-        attributes,
-    ) = message.parts::<12>(libc::RTM_NEWROUTE)?;
+    let (&[family, prefix, _source, _tos, table, _protocol, _scope, kind, a, b, c, d], attributes) =
+        message.parts::<12>(libc::RTM_NEWROUTE)?;
     let table = attributes.number(RTA_TABLE).unwrap_or(table.into());
     let cloned = u32::from_ne_bytes([a, b, c, d]) & RTM_F_CLONED != 0;
     let main = table == u32::from(RouteHeader::RT_TABLE_MAIN);
@@ -83,10 +67,7 @@ pub(super) fn decode(message: &Message, wanted: AddressFamily) -> Option<Route> 
 fn first_hop(hops: &[u8]) -> Option<(u32, Attributes<'_>)> {
     let (&[l0, l1, _flags, _hops, a, b, c, d], _) = hops.split_first_chunk::<8>()?;
     let length = usize::from(u16::from_ne_bytes([l0, l1]));
-    Some((
-        u32::from_ne_bytes([a, b, c, d]),
-        Attributes(hops.get(8..length)?),
-    ))
+    Some((u32::from_ne_bytes([a, b, c, d]), Attributes(hops.get(8..length)?)))
 }
 
 /// The next hop. An IPv4 route may lead over IPv6: then `struct rtvia` has the family before it.
@@ -116,11 +97,7 @@ pub(super) fn new(route: &Route) -> RouteNetlinkMessage {
     if route.destination.prefix() > 0 {
         attributes.push(RouteAttribute::Destination(RouteAddress::from(destination)));
     }
-    attributes.extend(
-        route
-            .gateway
-            .map(|hop| RouteAttribute::Gateway(RouteAddress::from(hop))),
-    );
+    attributes.extend(route.gateway.map(|hop| RouteAttribute::Gateway(RouteAddress::from(hop))));
     attributes.extend(route.link.map(RouteAttribute::Oif));
     if route.metric > 0 {
         attributes.push(RouteAttribute::Priority(route.metric));
@@ -176,11 +153,7 @@ mod tests {
         assert!(read(vec![2; 11]).is_none());
         // A table beyond 255 is in the attribute, and the hop's length lies.
         assert!(read([header(2, 252, 1), vec![8, 0, 15, 0, 254, 1, 0, 0]].concat()).is_none());
-        let lying = [
-            header(2, 254, 1),
-            vec![12, 0, 9, 0, 255, 0, 0, 0, 4, 0, 0, 0],
-        ]
-        .concat();
+        let lying = [header(2, 254, 1), vec![12, 0, 9, 0, 255, 0, 0, 0, 4, 0, 0, 0]].concat();
         assert_eq!(read(lying).unwrap().link, None);
     }
 }

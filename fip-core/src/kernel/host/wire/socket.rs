@@ -37,11 +37,7 @@ pub(crate) enum Neighbours {
 
 impl Neighbours {
     pub(super) fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() {
-            Self::Arp
-        } else {
-            Self::Discovery
-        }
+        if address.is_ipv4() { Self::Arp } else { Self::Discovery }
     }
 
     fn frame_type(self) -> u16 {
@@ -127,17 +123,8 @@ impl PacketSocket {
             };
             let heard = frame::decode(&room[..length]);
             if let Some(heard) = heard.filter(|heard| Some(heard.mac) != self.mac) {
-                let frame::Heard {
-                    address,
-                    mac,
-                    probing,
-                } = heard;
-                return Ok(Some(Sighting {
-                    link: self.link,
-                    address,
-                    mac,
-                    probing,
-                }));
+                let frame::Heard { address, mac, probing } = heard;
+                return Ok(Some(Sighting { link: self.link, address, mac, probing }));
             }
         }
         Ok(None)
@@ -252,10 +239,7 @@ impl AsFd for PacketSocket {
 
 /// Waits until one of the sockets is ready, a signal came or it is time.
 pub(super) fn wait(sockets: &[&PacketSocket], events: PollFlags, until: Instant) -> io::Result<()> {
-    let mut fds: Vec<_> = sockets
-        .iter()
-        .map(|s| PollFd::new(s.as_fd(), events))
-        .collect();
+    let mut fds: Vec<_> = sockets.iter().map(|s| PollFd::new(s.as_fd(), events)).collect();
     let left = until.saturating_duration_since(Instant::now());
     // Rounded up, so as not to spin in the last millisecond.
     let timeout = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);

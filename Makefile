@@ -1,0 +1,33 @@
+# Recipes are one-liners over cargo and scripts/. `make test` and `make demo` need root.
+
+PREFIX ?= /usr/local
+CARGO_TARGET_DIR ?= target
+export CARGO_TARGET_DIR
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: all demo test check bench install setup clean
+
+demo: setup
+	scripts/demo
+
+test: setup
+	scripts/leftovers cargo test --locked --workspace
+
+check: setup
+	scripts/check
+
+bench: setup
+	scripts/leftovers cargo bench --locked --workspace
+
+# Builds only what is not there: root may have no toolchain.
+install: $(CARGO_TARGET_DIR)/release/fip
+	install -D -m 755 $< $(DESTDIR)$(PREFIX)/bin/fip
+
+$(CARGO_TARGET_DIR)/release/fip:
+	cargo build --locked --release -p fip-cli
+
+setup:
+	scripts/setup
+
+clean:
+	cargo clean

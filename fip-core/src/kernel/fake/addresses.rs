@@ -1,0 +1,122 @@
+//! Addresses and routes in memory.
+
+use std::io;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use crate::kernel::{Address, AddressChange, Route};
+use crate::nat::Family;
+
+use super::links::Network;
+use super::world::errno;
+
+/// The metrics that IPv6 gives a route: to a subnet, and one that named none
+/// (`IP6_RT_PRIO_ADDRCONF`, `IP6_RT_PRIO_USER` in `linux/ipv6_route.h`).
+const METRIC_SUBNET6: u32 = 256;
+const METRIC_DEFAULT6: u32 = 1024;
+
+impl Network {
+    pub(super) fn change_address(&mut self, change: &AddressChange) -> io::Result<()> {
+        match change {
+            AddressChange::Add(address) => self.add_address(address),
+            AddressChange::Remove(address) => {
+                self.find(address.link)?;
+                let same = |other: &Address| {
+                    other.link == address.link && other.network == address.network
+                };
+                let at = self.addresses.iter().position(same);
+                self.addresses.remove(at.ok_or_else(|| errno(libc::EADDRNOTAVAIL))?);
+                Ok(())
+            }
+        }
+    }
+
+    fn add_address(&mut self, address: &Address) -> io::Result<()> {
+        let link = &self.find(address.link)?.link;
+        if address.network.is_ipv6() && self.sysctls.ipv6_disabled(&link.name) {
+            return Err(errno(libc::EACCES));
+        }
+        // IPv4 takes one address with several prefix lengths.
+        let same = |other: &Address| {
+            other.link == address.link
+                && other.network.ip() == address.network.ip()
+                && (address.network.is_ipv6() || other.network == address.network)
+        };
+        if self.addresses.iter().any(same) {
+            return Err(errno(libc::EEXIST));
+        }
+        self.addresses.push(address.clone());
+        Ok(())
+    }
+
+    /// Takes away the IPv6 addresses of links on which IPv6 is disabled; whether there were any.
+    pub(super) fn drop_disabled(&mut self) -> bool {
+        let Self { links, addresses, sysctls, .. } = self;
+        let before = addresses.len();
+        addresses.retain(|address| {
+            let link = links.iter().find(|link| link.link.index == address.link);
+            address.network.is_ipv4()
+                || link.is_none_or(|link| !sysctls.ipv6_disabled(&link.link.name))
+        });
+        addresses.len() < before
+    }
+
+    /// All routes of the main table.
+    pub(super) fn routes(&self) -> Vec<Route> {
+        self.addresses
+            .iter()
+            .filter_map(|a| self.subnet_route(a))
+            .chain(self.routes.clone())
+            .collect()
+    }
+
+    /// The route that an address makes, as long as its link is up.
+    fn subnet_route(&self, address: &Address) -> Option<Route> {
+        let link = &self.find(address.link).ok()?.link;
+        let network = address.network;
+        let (v4, bits) = (network.is_ipv4(), Family::of(network.ip()).bits());
+        // Those of IPv4 to oneself are in the local table.
+        let main = !v4 || (!link.loopback && network.prefix() < bits);
+        (link.up && main && !address.ours).then_some(Route {
+            destination: IpNetwork::new(network.network(), network.prefix()).unwrap_or(network),
+            gateway: None,
+            link: Some(address.link),
+            metric: if v4 { 0 } else { METRIC_SUBNET6 },
+        })
+    }
+
+    pub(super) fn replace_route(&mut self, route: &Route) -> io::Result<()> {
+        let v6 = route.destination.is_ipv6();
+        let unreachable = || errno(if v6 { libc::EHOSTUNREACH } else { libc::ENETUNREACH });
+        let link = match (route.link, route.gateway) {
+            (Some(link), _) => link,
+            (None, Some(gateway)) => self.link_toward(gateway, None).ok_or_else(unreachable)?,
+            (None, None) => return Err(errno(libc::ENODEV)),
+        };
+        match self.find(link) {
+            Ok(found) if found.link.up => {}
+            // IPv4 looks for the next hop first.
+            _ if !v6 && route.gateway.is_some() => return Err(unreachable()),
+            found => return Err(found.err().unwrap_or_else(|| errno(libc::ENETDOWN))),
+        }
+        let reached = |gateway| self.link_toward(gateway, Some(link)).is_some();
+        if !route.gateway.is_none_or(reached) {
+            return Err(unreachable());
+        }
+        let metric = if v6 && route.metric == 0 { METRIC_DEFAULT6 } else { route.metric };
+        let destination = route.destination;
+        self.routes.retain(|old| (old.destination, old.metric) != (destination, metric));
+        self.routes.push(Route { link: Some(link), metric, ..route.clone() });
+        Ok(())
+    }
+
+    /// The link, if `link` allows it, on whose subnet the gateway is.
+    fn link_toward(&self, gateway: IpAddr, link: Option<u32>) -> Option<u32> {
+        let link_local = matches!(gateway, IpAddr::V6(a) if a.is_unicast_link_local());
+        let on_link = self.addresses.iter().filter_map(|address| self.subnet_route(address));
+        let mut found = on_link.filter(|route| route.destination.contains(gateway));
+        let found = found.find(|route| link.is_none() || route.link == link);
+        found.and_then(|route| route.link).or(link.filter(|_| link_local))
+    }
+}

@@ -1,0 +1,103 @@
+//! What both kernels must do alike: the real one, in a namespace, and the one in memory. Where
+//! they differ, the one in memory is wrong.
+
+mod lab;
+
+mod contract {
+    pub(crate) mod addresses;
+    pub(crate) mod bindings;
+    pub(crate) mod links;
+    pub(crate) mod monitor;
+    pub(crate) mod privilege;
+    pub(crate) mod random;
+    pub(crate) mod routes;
+    pub(crate) mod rules;
+    pub(crate) mod scene;
+    pub(crate) mod wire;
+}
+
+use contract::scene::{FakeScene, HostScene};
+
+/// Runs each of these on both kernels.
+macro_rules! on_both {
+    ($($area:ident: $($name:ident)+;)+) => {
+        mod fake {
+            $(mod $area {
+                $(#[test]
+                fn $name() {
+                    crate::contract::$area::$name(&crate::FakeScene::new());
+                })+
+            })+
+        }
+        mod host {
+            $(mod $area {
+                $(#[test]
+                fn $name() {
+                    crate::contract::$area::$name(&crate::HostScene::new());
+                })+
+            })+
+        }
+    };
+}
+
+on_both! {
+    addresses:
+        a_floating_address_is_tagged_and_makes_no_route
+        what_is_there_is_not_added_again
+        what_is_not_there_cannot_be_removed
+        each_change_has_its_own_answer
+        a_link_that_goes_down_loses_its_ipv6_addresses
+        no_ipv6_address_where_it_is_disabled
+        what_others_change_is_noticed_and_own_changes_of_addresses_are_not;
+    links:
+        the_host_is_as_it_was_made
+        a_bridge_is_created_once
+        a_pair_lives_and_dies_together
+        a_pair_runs_while_both_ends_are_up
+        the_far_end_may_be_in_another_namespace
+        a_bridge_runs_while_a_port_does
+        what_cannot_be_is_refused
+        a_deleted_link_takes_all_that_is_on_it;
+    routes:
+        a_route_is_replaced_and_not_doubled
+        a_gateway_must_be_on_the_link
+        parameters_are_read_and_set
+        forwarding_for_all_is_forwarding_for_each
+        a_new_link_has_the_default_parameters;
+    rules:
+        what_is_committed_is_read_back
+        a_stale_transaction_does_nothing
+        a_transaction_is_made_whole_or_not_at_all
+        a_table_is_created_and_deleted_once
+        elements_may_change_within_a_transaction
+        nothing_to_do_is_no_transaction
+        a_generation_counts_the_transactions_of_all
+        every_translation_counts
+        the_pass_rule_goes_after_the_users_rules
+        a_misplaced_pass_rule_is_put_right
+        foreign_rules_of_unknown_handles_fail;
+    wire:
+        a_silent_address_is_free
+        a_rival_is_heard_until_it_falls_silent
+        nobody_hears_before_a_probe
+        a_link_that_is_down_loses_frames;
+    monitor:
+        every_change_is_signalled
+        a_wait_ends_at_its_deadline
+        a_waker_ends_a_wait
+        claims_are_heard_on_the_uplinks_only
+        a_watch_repairs_what_others_destroy
+        a_watch_yields_to_a_newer_claim;
+    bindings:
+        a_whole_address_comes_and_goes
+        ports_come_and_go
+        what_is_bound_stays_with_its_owner
+        rivals_are_refused_waited_for_or_taken_over
+        a_lost_ruleset_is_made_anew
+        a_damaged_table_is_made_anew_with_everybodys_bindings
+        a_lost_address_comes_back
+        reconciling_is_exact
+        user_chains_get_one_rule
+        a_new_subnet_is_a_new_hairpin
+        what_cannot_be_bound_changes_nothing;
+}

@@ -1,0 +1,287 @@
+//! A host on a LAN, real or in memory, and the others who meddle with it.
+//!
+//! The host has `eth0` with 192.0.2.10/24 and 2001:db8::10/64, default routes by `.1` and `::1`,
+//! and the bridge `br0` with 172.18.0.1/16, 2001:db8:18::1/64 and the running port `port0`.
+
+use fip_core::kernel::fake::FakeKernel;
+use fip_core::kernel::host::Host;
+use fip_core::kernel::{Kernel, Link, Mac, Rtnl, Sighting};
+use fip_core::nat::Family;
+use fip_core::netns::NetNs;
+use fip_core::{FloatingIps, LinkName, Options};
+
+use crate::lab::Ns;
+
+pub(crate) trait Scene {
+    type Kernel: Kernel<Monitor: Send> + Send;
+
+    /// A new handle on the host.
+    fn open(&self) -> Self::Kernel;
+
+    /// Another namespace, which has `lo` only.
+    fn other_namespace(&self) -> NetNs;
+
+    fn add_address(&self, link: &str, network: &str);
+    fn remove_address(&self, link: &str, network: &str);
+    fn set_up(&self, link: &str, up: bool);
+    /// Gives `eth0` carrier, or takes it away.
+    fn plug(&self, plugged: bool);
+
+    /// Another host of the LAN has the address from now on, and answers for it.
+    fn rival(&self, address: &str) -> Mac;
+    fn silence(&self, address: &str);
+    /// The rival claims the address unasked. What else it said before does not count.
+    fn claim(&self, address: &str) -> Mac;
+
+    fn touch_ruleset(&self);
+    fn flush_ruleset(&self);
+    fn delete_table(&self);
+    /// Deletes a rule of ours.
+    fn damage_table(&self);
+    fn add_user_chain(&self, family: Family);
+    fn add_user_rule(&self, family: Family);
+    fn add_user_return(&self, family: Family);
+
+    fn fips(&self) -> FloatingIps<Self::Kernel> {
+        FloatingIps::new(self.open(), Options::default())
+    }
+}
+
+pub(crate) fn name(text: &str) -> LinkName {
+    text.parse().unwrap()
+}
+
+/// The link of this name.
+pub(crate) fn link(kernel: &mut impl Rtnl, wanted: &str) -> Link {
+    let links = kernel.links().unwrap();
+    let found = links.iter().find(|link| link.name.as_str() == wanted);
+    found.unwrap_or_else(|| panic!("no {wanted} in {links:#?}")).clone()
+}
+
+/// In memory.
+pub(crate) struct FakeScene(FakeKernel);
+
+impl FakeScene {
+    pub(crate) fn new() -> Self {
+        Self(FakeKernel::new())
+    }
+}
+
+const RIVAL: Mac = Mac([2, 0, 0, 0, 0, 0x99]);
+
+impl Scene for FakeScene {
+    type Kernel = FakeKernel;
+
+    fn open(&self) -> FakeKernel {
+        self.0.clone()
+    }
+
+    fn other_namespace(&self) -> NetNs {
+        let netns = "other".parse().unwrap();
+        let _ = self.0.namespace(&netns);
+        netns
+    }
+
+    fn add_address(&self, link: &str, network: &str) {
+        self.0.add_address(&name(link), network.parse().unwrap()).unwrap();
+    }
+
+    fn remove_address(&self, link: &str, network: &str) {
+        self.0.remove_address(&name(link), network.parse().unwrap()).unwrap();
+    }
+
+    fn set_up(&self, link: &str, up: bool) {
+        self.0.set_up(&name(link), up).unwrap();
+    }
+
+    fn plug(&self, plugged: bool) {
+        self.0.set_running(&name("eth0"), plugged).unwrap();
+    }
+
+    fn rival(&self, address: &str) -> Mac {
+        self.0.rival(address.parse().unwrap(), RIVAL);
+        RIVAL
+    }
+
+    fn silence(&self, address: &str) {
+        self.0.silence(address.parse().unwrap());
+    }
+
+    fn claim(&self, address: &str) -> Mac {
+        let link = self.0.link(&name("eth0")).unwrap().index;
+        let address = address.parse().unwrap();
+        self.0.hear(Sighting { link, address, mac: RIVAL, probing: false });
+        RIVAL
+    }
+
+    fn touch_ruleset(&self) {
+        self.0.touch_ruleset();
+    }
+
+    fn flush_ruleset(&self) {
+        self.0.flush_ruleset();
+    }
+
+    fn delete_table(&self) {
+        self.0.delete_table();
+    }
+
+    fn damage_table(&self) {
+        self.0.damage_table();
+    }
+
+    fn add_user_chain(&self, family: Family) {
+        self.0.add_user_chain(family);
+    }
+
+    fn add_user_rule(&self, family: Family) {
+        self.0.add_user_rule(family);
+    }
+
+    fn add_user_return(&self, family: Family) {
+        self.0.add_user_return(family);
+    }
+}
+
+/// In namespaces, with `lan0` as the far end of `eth0`.
+pub(crate) struct HostScene {
+    host: Ns,
+    lan: Ns,
+    other: Ns,
+}
+
+impl HostScene {
+    pub(crate) fn new() -> Self {
+        let (host, lan, other) = (Ns::new("host"), Ns::new("lan"), Ns::new("other"));
+        host.ip_batch(&format!(
+            "link add eth0 type veth peer name lan0 netns {}\n\
+             link set eth0 up\n\
+             link add br0 type bridge\n\
+             link add port0 type veth peer name inside0 netns {}\n\
+             link set port0 master br0 up\n\
+             link set br0 up\n",
+            lan.pid(),
+            lan.pid()
+        ));
+        lan.ip_batch("link set lan0 up\nlink set inside0 up\naddr add 192.0.2.1/24 dev lan0\n");
+        host.ip_batch(
+            "addr add 192.0.2.10/24 dev eth0\n\
+             addr add 2001:db8::10/64 dev eth0 nodad\n\
+             addr add 172.18.0.1/16 dev br0\n\
+             addr add 2001:db8:18::1/64 dev br0 nodad\n\
+             route add default via 192.0.2.1\n\
+             route add ::/0 via 2001:db8::1\n",
+        );
+        let this = Self { host, lan, other };
+        let mut kernel = this.open();
+        for wanted in ["eth0", "br0"] {
+            crate::lab::wait_for("carrier", || link(&mut kernel, wanted).running.then_some(()));
+        }
+        this
+    }
+
+    /// The host's namespace.
+    pub(crate) fn namespace(&self) -> &Ns {
+        &self.host
+    }
+
+    fn lan_mac(&self) -> Mac {
+        let text = self.lan.mac("lan0");
+        let bytes: Vec<u8> =
+            text.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+        Mac(bytes.try_into().unwrap())
+    }
+
+    fn iptables(&self, family: Family, args: &str) -> String {
+        match family {
+            Family::V4 => self.host.iptables(args),
+            Family::V6 => self.host.ip6tables(args),
+        }
+    }
+}
+
+fn single(address: &str) -> String {
+    format!("{address}/{}", Family::of(address.parse().unwrap()).bits())
+}
+
+fn netns_of(ns: &Ns) -> NetNs {
+    ns.path().to_str().unwrap().parse().unwrap()
+}
+
+impl Scene for HostScene {
+    type Kernel = Host;
+
+    fn open(&self) -> Host {
+        Host::open_in(&netns_of(&self.host)).unwrap()
+    }
+
+    fn other_namespace(&self) -> NetNs {
+        netns_of(&self.other)
+    }
+
+    fn add_address(&self, link: &str, network: &str) {
+        let nodad = if network.contains(':') { "nodad" } else { "" };
+        self.host.ip(&format!("addr add {network} dev {link} {nodad}"));
+    }
+
+    fn remove_address(&self, link: &str, network: &str) {
+        self.host.ip(&format!("addr del {network} dev {link}"));
+    }
+
+    fn set_up(&self, link: &str, up: bool) {
+        self.host.ip(&format!("link set {link} {}", if up { "up" } else { "down" }));
+    }
+
+    fn plug(&self, plugged: bool) {
+        self.lan.ip(&format!("link set lan0 {}", if plugged { "up" } else { "down" }));
+        let mut kernel = self.open();
+        crate::lab::wait_for("carrier", || {
+            (link(&mut kernel, "eth0").running == plugged).then_some(())
+        });
+    }
+
+    fn rival(&self, address: &str) -> Mac {
+        let nodad = if address.contains(':') { "nodad" } else { "" };
+        self.lan.ip(&format!("addr add {} dev lan0 {nodad}", single(address)));
+        self.lan_mac()
+    }
+
+    fn silence(&self, address: &str) {
+        self.lan.ip(&format!("addr del {} dev lan0", single(address)));
+    }
+
+    fn claim(&self, address: &str) -> Mac {
+        self.rival(address);
+        self.lan.tool("arping", &["-A", "-c", "1", "-I", "lan0", "-s", address, address], "");
+        self.silence(address);
+        self.lan_mac()
+    }
+
+    fn touch_ruleset(&self) {
+        self.host.nft("add table inet somebodys");
+    }
+
+    fn flush_ruleset(&self) {
+        self.host.nft("flush ruleset");
+    }
+
+    fn delete_table(&self) {
+        self.host.nft("delete table inet fip");
+    }
+
+    fn damage_table(&self) {
+        self.host.nft("flush chain inet fip sources");
+    }
+
+    fn add_user_chain(&self, family: Family) {
+        self.iptables(family, "-N DOCKER-USER");
+    }
+
+    fn add_user_rule(&self, family: Family) {
+        self.iptables(family, "-A DOCKER-USER -p tcp --dport 25 -j DROP");
+    }
+
+    fn add_user_return(&self, family: Family) {
+        self.iptables(family, "-A DOCKER-USER -j RETURN");
+    }
+}
