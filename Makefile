@@ -7,6 +7,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .PHONY: all demo test check bench install setup clean
 
+all:
+	cargo build --locked --release -p fip-cli
+
 demo: setup
 	scripts/demo
 
@@ -17,14 +20,14 @@ check: setup
 	scripts/check
 
 bench: setup
-	scripts/leftovers cargo bench --locked --workspace
+	scripts/leftovers cargo bench --locked --workspace --bench '*'
 
 # Builds only what is not there: root may have no toolchain.
 install: $(CARGO_TARGET_DIR)/release/fip
 	install -D -m 755 $< $(DESTDIR)$(PREFIX)/bin/fip
 
 $(CARGO_TARGET_DIR)/release/fip:
-	cargo build --locked --release -p fip-cli
+	$(MAKE) all
 
 setup:
 	scripts/setup

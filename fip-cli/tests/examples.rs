@@ -66,8 +66,7 @@ fn the_template_gives_the_file() {
     let template = read("confd/templates/fip.tmpl");
     let (head, rest) = template.split_once("{{range gets \"/fip/*\"}}").unwrap();
     let (each, tail) = rest.split_once("{{end}}").unwrap();
-    let bindings =
-        [("192.168.99.200", "172.18.0.2"), ("2001:db8:99::200", "2001:db8:18::2")];
+    let bindings = [("192.168.99.200", "172.18.0.2"), ("2001:db8:99::200", "2001:db8:18::2")];
     let lines = bindings.map(|(floating, fixed)| {
         each.replace("{{base .Key}}", floating).replace("{{.Value}}", fixed)
     });

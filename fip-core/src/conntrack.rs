@@ -9,18 +9,21 @@ use std::net::IpAddr;
 
 use crate::binding::{Binding, Protocol};
 use crate::kernel::{Flows, Which};
+use crate::nat::Mark;
 
 /// How one floating address is translated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Translation {
+pub struct Translation {
     whole: Option<IpAddr>,
     egress: Option<IpAddr>,
     ports: BTreeMap<(Protocol, u16), (IpAddr, u16)>,
+    mark: Mark,
 }
 
 impl Translation {
-    fn of<'b>(bindings: impl Iterator<Item = &'b Binding>) -> Self {
-        let mut this = Self::default();
+    /// By these bindings, all of the same floating address, in a table that uses this mark.
+    pub fn new<'b>(bindings: impl Iterator<Item = &'b Binding>, mark: Mark) -> Self {
+        let mut this = Self { mark, ..Self::default() };
         for binding in bindings {
             if binding.is_whole_address() {
                 this.whole = Some(binding.fixed());
@@ -36,6 +39,69 @@ impl Translation {
     fn port(&self, port: (Protocol, u16)) -> Option<(IpAddr, u16)> {
         self.ports.get(&port).copied().or_else(|| Some((self.whole?, port.1)))
     }
+
+    /// Whether the connection is translated so. One to the floating address that no binding is
+    /// about, and one that is from it, is our doing only if it bears the mark.
+    fn is_of(&self, floating: IpAddr, connection: &Connection) -> bool {
+        let ours = connection.mark & self.mark.bits() != 0;
+        if connection.destination != floating {
+            return !ours || self.egress == Some(connection.source);
+        }
+        let protocol = Protocol::from_number(connection.protocol);
+        let wanted = match protocol {
+            Some(protocol) => self.port((protocol, connection.port)),
+            None => self.whole.map(|fixed| (fixed, connection.port)),
+        };
+        match wanted {
+            Some((fixed, port)) => {
+                connection.answerer == fixed
+                    && (protocol.is_none() || connection.answering_port == port)
+            }
+            None => !ours,
+        }
+    }
+}
+
+/// A tracked connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// The number of the protocol (IANA protocol numbers).
+    pub protocol: u8,
+    /// Who started it.
+    pub source: IpAddr,
+    /// Where it was to go, before any translation.
+    pub destination: IpAddr,
+    /// The port there; 0 for protocols without ports.
+    pub port: u16,
+    /// Who answers.
+    pub answerer: IpAddr,
+    /// From which port; 0 for protocols without ports.
+    pub answering_port: u16,
+    /// To whom the answers go, before they are translated back.
+    pub answered: IpAddr,
+    /// The connection mark.
+    pub mark: u32,
+}
+
+impl Flows {
+    /// Whether the connection is one of these.
+    pub fn include(&self, connection: &Connection) -> bool {
+        let inbound = connection.destination == self.floating;
+        let outbound = !inbound && connection.answered == self.floating;
+        let listed = |ports: &[(Protocol, u16)]| {
+            ports.iter().any(|(protocol, port)| {
+                protocol.number() == connection.protocol && *port == connection.port
+            })
+        };
+        match &self.which {
+            Which::Only(ports) => inbound && listed(ports),
+            Which::Except(ports) => outbound || (inbound && !listed(ports)),
+            Which::Outbound => outbound,
+            Which::Unlike(translation) => {
+                (inbound || outbound) && !translation.is_of(self.floating, connection)
+            }
+        }
+    }
 }
 
 /// The flows of `floating` whose translation differs between its bindings `before` and `after`.
@@ -44,7 +110,9 @@ pub fn outdated<'b>(
     before: impl Iterator<Item = &'b Binding>,
     after: impl Iterator<Item = &'b Binding>,
 ) -> Vec<Flows> {
-    let (before, after) = (Translation::of(before), Translation::of(after));
+    // The mark plays no part in the comparison.
+    let before = Translation::new(before, Mark::default());
+    let after = Translation::new(after, Mark::default());
     let ports: BTreeMap<(Protocol, u16), bool> = before
         .ports
         .keys()
@@ -102,6 +170,80 @@ mod tests {
         assert_eq!(which(&[whole.clone()], &[whole.clone(), port]), []);
         let other = binding("172.18.0.2", &["tcp:80:8080"]);
         assert_eq!(which(&[whole.clone()], &[whole, other]), [Which::Only(vec![HTTP])]);
+    }
+
+    const MARK: u32 = 0x1000;
+
+    /// A connection of a client to the floating address, translated to `answerer` (or not).
+    fn connection(protocol: u8, port: u16, answerer: &str, answering_port: u16) -> Connection {
+        let client = "192.0.2.99".parse().unwrap();
+        let answerer = answerer.parse().unwrap();
+        let floating: IpAddr = "192.0.2.1".parse().unwrap();
+        let mark = if answerer == floating { 0 } else { MARK };
+        Connection {
+            protocol,
+            source: client,
+            destination: floating,
+            port,
+            answerer,
+            answering_port,
+            answered: client,
+            mark,
+        }
+    }
+
+    fn strays(bindings: &[Binding]) -> Flows {
+        let floating = "192.0.2.1".parse().unwrap();
+        let translation = Translation::new(bindings.iter(), Mark::new(MARK).unwrap());
+        Flows { floating, which: Which::Unlike(translation) }
+    }
+
+    #[test]
+    fn what_is_translated_otherwise_is_a_stray() {
+        let bound = strays(&[binding("172.18.0.2", &[]), binding("172.18.0.3", &["tcp:80:8080"])]);
+        for (protocol, port, answerer, answering_port, stray) in [
+            (17, 53, "172.18.0.2", 53, false),
+            (17, 53, "172.18.0.4", 53, true),
+            (17, 53, "192.0.2.1", 53, true),
+            (6, 80, "172.18.0.3", 8080, false),
+            (6, 80, "172.18.0.3", 80, true),
+            (6, 80, "172.18.0.2", 80, true),
+            (1, 0, "172.18.0.2", 0, false),
+            (1, 0, "172.18.0.4", 0, true),
+        ] {
+            let connection = connection(protocol, port, answerer, answering_port);
+            assert_eq!(bound.include(&connection), stray, "{connection:?}");
+        }
+    }
+
+    #[test]
+    fn of_an_address_that_is_not_bound_only_our_own_doing_is_a_stray() {
+        let unbound = strays(&[]);
+        assert!(unbound.include(&connection(17, 53, "172.18.0.2", 53)));
+        assert!(!unbound.include(&connection(17, 53, "192.0.2.1", 53)));
+        let others = Connection { mark: 0, ..connection(6, 80, "172.17.0.2", 80) };
+        assert!(!unbound.include(&others), "another program translates it");
+        let port = strays(&[binding("172.18.0.3", &["tcp:80"])]);
+        assert!(!port.include(&connection(17, 53, "192.0.2.1", 53)), "the host's own service");
+        assert!(port.include(&connection(17, 53, "172.18.0.3", 53)));
+    }
+
+    #[test]
+    fn what_another_workload_started_is_a_stray() {
+        let from = |source: &str| Connection {
+            source: source.parse().unwrap(),
+            answered: "192.0.2.1".parse().unwrap(),
+            destination: "192.0.2.99".parse().unwrap(),
+            ..connection(6, 443, "192.0.2.99", 443)
+        };
+        let bound = strays(&[binding("172.18.0.2", &[])]);
+        assert!(!bound.include(&from("172.18.0.2")));
+        assert!(bound.include(&from("172.18.0.4")));
+        assert!(!bound.include(&Connection { mark: 0, ..from("192.0.2.1") }), "the host's own");
+        let silent = strays(&[binding("172.18.0.2", &[]).with_egress(false)]);
+        assert!(silent.include(&from("172.18.0.2")));
+        let elsewhere = Connection { answered: "192.0.2.7".parse().unwrap(), ..from("172.18.0.4") };
+        assert!(!bound.include(&elsewhere));
     }
 
     #[test]

@@ -19,9 +19,10 @@ use crate::address::AddressBinder;
 use crate::binding::{Binding, Owner, Protocol};
 use crate::bridge::ensure_forwarding;
 use crate::claim::{Announcements, Claim, Claiming, RivalPolicy};
+use crate::conntrack::Translation;
 use crate::error::{Error, Result};
 use crate::kernel::host::Host;
-use crate::kernel::{AddressChange, Commit, Kernel, Link, Mac};
+use crate::kernel::{AddressChange, Commit, Flows, Kernel, Link, Mac, Which};
 use crate::nat::{Family, Mark};
 use crate::netns::NetNs;
 
@@ -83,6 +84,9 @@ pub struct FloatingIps<K> {
     options: Options,
     view: Option<View>,
     announcements: Announcements,
+    /// An earlier call, of this process or another one, may have ended before it forgot the
+    /// connections that it changed.
+    unsure: bool,
 }
 
 impl FloatingIps<Host> {
@@ -106,7 +110,7 @@ impl FloatingIps<Host> {
 impl<K: Kernel> FloatingIps<K> {
     /// The floating addresses of this kernel.
     pub fn new(kernel: K, options: Options) -> Self {
-        Self { kernel, options, view: None, announcements: Announcements::default() }
+        Self { kernel, options, view: None, announcements: Announcements::default(), unsure: true }
     }
 
     /// The kernel, for what is not about floating addresses.
@@ -348,6 +352,8 @@ impl<K: Kernel> FloatingIps<K> {
         report: &mut Report,
     ) -> Result<()> {
         let began = Instant::now();
+        // Until this call has come to its end.
+        let unsure = std::mem::replace(&mut self.unsure, true);
         while !self.commit(&step, options)? {
             // The addresses that go are gone all the same.
             report.changes.extend(step.plan.removals());
@@ -357,10 +363,29 @@ impl<K: Kernel> FloatingIps<K> {
             self.view = None;
             step = self.plan_now(goal, held)?;
         }
+        if unsure {
+            self.forget_strays(&step)?;
+        }
+        self.unsure = false;
         report.changes.extend(step.plan.lines());
         report.warnings.extend(step.plan.warnings);
         report.committed += began.elapsed();
         Ok(())
+    }
+
+    /// Forgets the connections that are not as the bindings say, of the addresses that nothing was
+    /// to be done about.
+    fn forget_strays(&mut self, Step { wanted, plan }: &Step) -> Result<()> {
+        let mark = self.options.mark.or(self.view.as_ref().and_then(View::mark));
+        let done: HashSet<IpAddr> = plan.flows.iter().map(|flows| flows.floating).collect();
+        let rest = wanted.iter().filter(|(floating, _)| !done.contains(floating));
+        let flows: Vec<Flows> = rest
+            .map(|(&floating, bindings)| {
+                let translation = Translation::new(bindings.iter(), mark.unwrap_or_default());
+                Flows { floating, which: Which::Unlike(translation) }
+            })
+            .collect();
+        self.kernel.forget(&flows)
     }
 
     /// Does what is planned; false if the plan is out of date.

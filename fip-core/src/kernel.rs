@@ -16,6 +16,7 @@ use std::time::Instant;
 use ipnetwork::IpNetwork;
 
 use crate::binding::{LinkName, Protocol};
+use crate::conntrack::Translation;
 use crate::diff::Changes;
 use crate::error::{Error, Result};
 use crate::nat::Snapshot;
@@ -260,6 +261,9 @@ pub enum Which {
     Only(Vec<(Protocol, u16)>),
     /// Those that the workload started: translated to have the floating address as source.
     Outbound,
+    /// Those that are translated otherwise than this, and those that are not translated though
+    /// this translates them.
+    Unlike(Translation),
 }
 
 /// Connection tracking.

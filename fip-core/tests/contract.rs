@@ -70,6 +70,7 @@ on_both! {
         a_transaction_is_made_whole_or_not_at_all
         a_table_is_created_and_deleted_once
         elements_may_change_within_a_transaction
+        a_subnet_within_another_is_refused
         nothing_to_do_is_no_transaction
         a_generation_counts_the_transactions_of_all
         every_translation_counts
@@ -99,5 +100,6 @@ on_both! {
         reconciling_is_exact
         user_chains_get_one_rule
         a_new_subnet_is_a_new_hairpin
+        subnets_within_each_other_are_one_hairpin
         what_cannot_be_bound_changes_nothing;
 }

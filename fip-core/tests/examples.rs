@@ -1,4 +1,5 @@
 //! The programs in `examples/`, each run as a user would.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod lab;
 

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::lab::{Family, UdpFlow, container};
+use crate::lab::UdpFlow;
 use crate::scene::{Scene, State};
 
 /// The system calls that change something, or tell of it.
@@ -161,10 +161,4 @@ fn the_end_of_the_last_binding() {
         file: Some(""),
         cut: Some("192.168.99.200"),
     });
-}
-
-#[test]
-fn the_workloads_are_as_the_scenes_say() {
-    assert_eq!(container(Family::V4, 18, 2).to_string(), "172.18.0.2");
-    assert_eq!(container(Family::V6, 18, 2).to_string(), "2001:db8:18::2");
 }

@@ -40,7 +40,7 @@ fn what_was_done_is_told_before_it_is_announced_again() {
 #[test]
 fn the_list_tells_what_arrived_and_what_is_wrong() {
     let scene = Scene::new();
-    let (floating, fixed) = scene.pair(Family::V6);
+    let (floating, fixed) = scene.pair(Family::V4);
     scene.fip().ok(&format!("bind {floating} {fixed} --announce 1 --owner me"));
     scene.wait_for_traffic(floating);
     let row = &scene.fip().list()[0];

@@ -1,5 +1,8 @@
 //! A host with a workload, and a client on the LAN.
 
+// Each test program uses its part of it.
+#![allow(dead_code)]
+
 use std::net::IpAddr;
 
 use crate::lab::{Family, Fip, Host, Lan, Ns, Whoami, Workload, lan, tcp_whoami, udp_whoami, wait_for};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::binding::{Binding, Owner, Protocol};
+use crate::binding::{Binding, LinkName, Owner, Protocol};
 use crate::error::{Error, Result};
 use crate::nat::{self, Key};
 
@@ -35,6 +35,10 @@ impl Goal<'_> {
                 let floating = binding.floating();
                 check_alone(floating, std::slice::from_ref(binding))?;
                 let existing = view.bindings_of(floating);
+                let mut binding = (*binding).clone();
+                if binding.uplink().is_none() && let Some(uplink) = placed(view, &existing) {
+                    binding = binding.on(uplink);
+                }
                 Ok([(floating, merge(existing, binding, *replace)?)].into())
             }
             Self::Unbind { floating, ports, owner } => {
@@ -54,15 +58,18 @@ fn bound(what: impl ToString, binding: &Binding) -> Error {
     }
 }
 
-fn merge(existing: Vec<Binding>, new: &Binding, replace: bool) -> Result<Vec<Binding>> {
-    let mut new = new.clone();
+/// The link that carries the address of these bindings: who does not say where it shall be leaves
+/// it where it is, as long as that link exists.
+fn placed(view: &View, existing: &[Binding]) -> Option<LinkName> {
+    let uplink = existing.iter().find_map(|old| old.uplink().cloned());
+    uplink.filter(|name| view.links.named(name).is_some())
+}
+
+fn merge(existing: Vec<Binding>, new: Binding, replace: bool) -> Result<Vec<Binding>> {
     let mut kept = Vec::new();
     for old in existing {
         if old.owner() != new.owner() {
             return Err(bound(new.floating(), &old));
-        }
-        if new.uplink().is_none() && let Some(uplink) = old.uplink() {
-            new = new.on(uplink.clone());
         }
         if old.is_whole_address() && new.is_whole_address() {
             if old.fixed() != new.fixed() && !replace {
@@ -151,11 +158,9 @@ fn own(view: &View, owner: &Owner, bindings: &[Binding]) -> Result<Wanted> {
         if let Some(other) = existing.iter().find(|old| old.owner() != owner) {
             return Err(bound(floating, other));
         }
-        // Who did not say where it shall be leaves it where it is.
-        let uplink = existing.iter().find_map(|old| old.uplink().cloned());
-        for binding in list.iter_mut().filter(|binding| binding.uplink().is_none()) {
-            if let Some(uplink) = uplink.clone().filter(|name| view.links.named(name).is_some()) {
-                *binding = binding.clone().on(uplink);
+        if let Some(uplink) = placed(view, &existing) {
+            for binding in list.iter_mut().filter(|binding| binding.uplink().is_none()) {
+                *binding = binding.clone().on(uplink.clone());
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
+use ipnetwork::IpNetwork;
+
 use crate::address::AddressBinder;
 use crate::binding::Binding;
 use crate::conntrack;
@@ -12,7 +14,7 @@ use crate::kernel::{AddressChange, Flows, Kernel, Link};
 use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Skeleton, Value};
 
 use super::goal::Wanted;
-use super::view::View;
+use super::view::{View, is_within};
 
 /// What has to be done, and what the user should know. Printed as `nft` and `ip` would be told.
 #[derive(Debug, Clone, Default)]
@@ -70,15 +72,28 @@ pub(super) fn plan<K: Kernel>(
     let places = places(view, wanted)?;
     let mark = mark.or(view.mark()).unwrap_or_default();
     let skeleton = view.skeleton(mark);
-    let rules = rules(view, wanted, &places, skeleton)?;
-    let scope: HashSet<IpAddr> = wanted.keys().copied().collect();
-    let indexes: HashMap<IpAddr, u32> = places.iter().map(|(ip, link)| (*ip, link.index)).collect();
-    let flows = wanted.iter().flat_map(|(floating, after)| {
+    // What is so already is not looked at any further: of ten thousand, few change at a time.
+    let changing: Wanted = wanted
+        .iter()
+        .filter(|(floating, bindings)| !is_so(view, **floating, bindings, places.get(floating)))
+        .map(|(floating, bindings)| (*floating, bindings.clone()))
+        .collect();
+    for floating in changing.keys().filter(|floating| places.contains_key(floating)) {
+        view.links.check(*floating)?;
+    }
+    let rules = rules(view, &changing, &places, skeleton)?;
+    let flows = changing.iter().flat_map(|(floating, after)| {
         let before = view.bindings_of(*floating);
         conntrack::outdated(*floating, before.iter(), after.iter())
     });
     let flows = flows.collect();
     let warnings = warnings(view, wanted, mark);
+    let scope: HashSet<IpAddr> = changing.keys().copied().collect();
+    let indexes: HashMap<IpAddr, u32> = places
+        .iter()
+        .filter(|(floating, _)| scope.contains(floating))
+        .map(|(floating, link)| (*floating, link.index))
+        .collect();
     let binder = AddressBinder::new(kernel, &mut view.links);
     let addresses = binder.plan(&scope, &indexes);
     let address_lines = addresses.iter().map(|change| binder.describe(change)).collect();
@@ -101,11 +116,26 @@ fn places(view: &View, wanted: &Wanted) -> Result<Places> {
                 return Err(Error::refused(*floating, why));
             }
         }
-        if !bindings.is_empty() {
-            view.links.check(*floating)?;
-        }
     }
     Ok(places)
+}
+
+/// Whether these are the bindings of the address already, and the link carries it.
+fn is_so(view: &View, floating: IpAddr, bindings: &[Binding], link: Option<&Link>) -> bool {
+    let mut carrying = view.links.carrying(floating);
+    let Some(link) = link else {
+        return carrying.next().is_none() && view.elements_of(floating).is_empty();
+    };
+    let mut desired = Elements::new();
+    for binding in bindings {
+        desired.extend(nat::elements(binding, &link.name, None));
+        let network = view.links.network_of(binding.fixed());
+        if network.is_some_and(|network| !view.elements().contains_key(&Key::Hairpin(network))) {
+            return false;
+        }
+    }
+    let here = carrying.next().is_some_and(|address| address.link == link.index);
+    here && carrying.next().is_none() && view.elements_of(floating) == desired
 }
 
 fn rules(
@@ -125,20 +155,28 @@ fn rules(
             }
         }
     }
-    let current = current(view, wanted, &desired);
+    let mut current = current(view, wanted, &desired);
     let mut changes = Changes::default();
     // First without the table as a whole, to see what is left of it.
     for (key, value) in current.iter().filter(|(key, value)| desired.get(key) != Some(value)) {
         changes.remove.push((key.clone(), value.clone()));
     }
     changes.add = desired.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    let networks = changes.remove.iter().chain(&changes.add).filter_map(|(_, value)| value.fixed());
-    let networks = networks.filter_map(|fixed| view.links.network_of(fixed)).collect();
-    let used = view.used_networks(networks, &changes);
+    let fixed = changes.remove.iter().chain(&changes.add).filter_map(|(_, value)| value.fixed());
+    let networks = fixed.flat_map(|fixed| view.networks_of(fixed)).collect();
+    let used = widest(&view.used_networks(networks, &changes));
+    current.extend(view.hairpins_within(&used));
+    desired.retain(|key, _| !matches!(key, Key::Hairpin(_)));
     desired.extend(used.into_iter().map(|network| (Key::Hairpin(network), Value::Member)));
     let families: BTreeSet<Family> =
         Family::ALL.into_iter().filter(|family| view.has_translations(*family, &changes)).collect();
     Ok(finish(view, desired, current, &families, skeleton))
+}
+
+/// Those that are not within another one: the kernel takes no range within a range.
+fn widest(networks: &BTreeSet<IpNetwork>) -> BTreeSet<IpNetwork> {
+    let within = |inner: &IpNetwork| networks.iter().any(|outer| is_within(inner, outer));
+    networks.iter().filter(|network| !within(network)).copied().collect()
 }
 
 /// The elements that the wanted bindings are about: theirs as they are, and whatever is where
@@ -151,7 +189,8 @@ fn current(view: &View, wanted: &Wanted, desired: &Elements) -> Elements {
     let networks: BTreeSet<_> = current
         .values()
         .chain(desired.values())
-        .filter_map(|value| view.links.network_of(value.fixed()?))
+        .filter_map(Value::fixed)
+        .flat_map(|fixed| view.networks_of(fixed))
         .collect();
     let hairpins = networks.into_iter().map(Key::Hairpin);
     for key in desired.keys().cloned().chain(hairpins) {

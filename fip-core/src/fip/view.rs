@@ -111,6 +111,35 @@ impl View {
         nat::bindings(&self.elements_of(floating)).into_iter().map(|bound| bound.binding).collect()
     }
 
+    /// The network that holds a fixed address, and those in the table that did when it was bound:
+    /// its link may be gone by now.
+    pub(super) fn networks_of(&self, fixed: IpAddr) -> BTreeSet<IpNetwork> {
+        let first = match fixed {
+            IpAddr::V4(_) => IpNetwork::from(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+            IpAddr::V6(_) => IpNetwork::from(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+        };
+        let known = self.hairpins(first).filter(|network| network.contains(fixed));
+        known.chain(self.links.network_of(fixed)).collect()
+    }
+
+    /// The networks in the table, from this one on.
+    fn hairpins(&self, first: IpNetwork) -> impl Iterator<Item = IpNetwork> {
+        self.elements().range(Key::Hairpin(first)..).filter_map(|(key, _)| match key {
+            Key::Hairpin(network) => Some(*network),
+            _ => None,
+        })
+    }
+
+    /// The elements of networks that are within, and not equal to, one of these.
+    pub(super) fn hairpins_within(&self, outer: &BTreeSet<IpNetwork>) -> Elements {
+        let inner = outer.iter().flat_map(|outer| {
+            self.hairpins(*outer).take_while(|inner| outer.contains(inner.network())).filter(
+                |inner| is_within(inner, outer),
+            )
+        });
+        inner.map(|network| (Key::Hairpin(network), Value::Member)).collect()
+    }
+
     /// The networks of these fixed addresses, with what will be there after `changes`.
     pub(super) fn used_networks(
         &self,
@@ -180,4 +209,9 @@ impl View {
         let Ruleset { skeleton, passes, .. } = &self.snapshot.ruleset;
         Ruleset { skeleton: skeleton.clone(), elements, passes: passes.clone() }
     }
+}
+
+/// Whether a network is a part of another one.
+pub(super) fn is_within(inner: &IpNetwork, outer: &IpNetwork) -> bool {
+    inner.prefix() > outer.prefix() && outer.contains(inner.network())
 }

@@ -338,6 +338,30 @@ pub(crate) fn a_new_subnet_is_a_new_hairpin(scene: &impl Scene) {
     assert!(is_empty(scene));
 }
 
+pub(crate) fn subnets_within_each_other_are_one_hairpin(scene: &impl Scene) {
+    let fips = &mut scene.fips();
+    scene.add_address("eth0", "172.16.0.1/12");
+    let hairpins = |lines: Vec<String>| -> Vec<String> {
+        lines.into_iter().filter(|line| line.contains("hairpin4")).collect()
+    };
+    let inner = whole("192.0.2.20", "172.18.0.2");
+    let outer = whole("192.0.2.21", "172.16.0.2");
+    let narrow = "element inet fip hairpin4 { 172.18.0.0/16 . 172.18.0.0/16 }";
+    let wide = "element inet fip hairpin4 { 172.16.0.0/12 . 172.16.0.0/12 }";
+    assert_eq!(hairpins(bind(fips, &inner)), [format!("add {narrow}")]);
+    let both = [format!("delete {narrow}"), format!("add {wide}")];
+    assert_eq!(hairpins(bind(fips, &outer)), both);
+    assert_eq!(bind(fips, &inner), [""; 0]);
+    assert_eq!(hairpins(bind(fips, &whole("192.0.2.22", "172.18.0.3"))), [""; 0]);
+    scene.damage_table();
+    assert_eq!(hairpins(bind(fips, &inner)), [format!("add {wide}")]);
+    unbind(fips, "192.0.2.21");
+    assert_eq!(bind(fips, &inner), [""; 0]);
+    unbind(fips, "192.0.2.20");
+    unbind(fips, "192.0.2.22");
+    assert!(is_empty(scene));
+}
+
 pub(crate) fn what_cannot_be_bound_changes_nothing(scene: &impl Scene) {
     let fips = &mut scene.fips();
     scene.set_up("br0", false);

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 use super::bindings::{lines, options, state};
-use super::scene::{FakeScene, HostScene, Scene, name};
+use super::scene::{FakeScene, HostScene, Scene, link, name};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -24,13 +24,18 @@ enum Step {
     LinkDown,
     LinkUp,
     RemoveAddress(Binding),
+    Subnet(&'static str, bool),
 }
+
+/// Subnets that are within those of the host, and the other way round.
+const SUBNETS: [&str; 3] = ["172.18.0.129/30", "172.16.0.1/12", "2001:db8:18::1:1/112"];
 
 fn binding() -> impl Strategy<Value = Binding> {
     let ports = prop::collection::btree_set(0..3usize, 0..3);
     let link = prop::sample::select(vec![None, None, Some("eth0"), Some("br0"), Some("eth9")]);
     let owner = prop::sample::select(vec!["cli", "agent"]);
-    (any::<bool>(), 20..23u8, 2..4u8, ports, link, owner, any::<bool>()).prop_map(
+    let fixed = prop::sample::select(vec![2, 3, 130]);
+    (any::<bool>(), 20..23u8, fixed, ports, link, owner, any::<bool>()).prop_map(
         |(v4, floating, fixed, ports, link, owner, egress)| {
             let (floating, fixed) = match v4 {
                 true => (format!("192.0.2.{floating}"), format!("172.18.0.{fixed}")),
@@ -59,6 +64,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::LinkDown),
         1 => Just(Step::LinkUp),
         1 => binding().prop_map(Step::RemoveAddress),
+        1 => (prop::sample::select(SUBNETS.to_vec()), any::<bool>())
+            .prop_map(|(subnet, add)| Step::Subnet(subnet, add)),
     ]
 }
 
@@ -113,6 +120,16 @@ fn meddle<S: Scene>(scene: &S, step: &Step) {
                 let links = kernel.links().unwrap();
                 let link = links.iter().find(|link| link.index == address.link).unwrap();
                 scene.remove_address(link.name.as_str(), &address.network.to_string());
+            }
+        }
+        Step::Subnet(subnet, add) => {
+            let br0 = link(&mut kernel, "br0").index;
+            let network = subnet.parse().unwrap();
+            let mut addresses = kernel.addresses().unwrap().into_iter();
+            match (addresses.any(|a| a.link == br0 && a.network == network), add) {
+                (true, false) => scene.remove_address("br0", subnet),
+                (false, true) => scene.add_address("br0", subnet),
+                _ => {}
             }
         }
         _ => {}

@@ -160,6 +160,26 @@ pub(crate) fn elements_may_change_within_a_transaction(scene: &impl Scene) {
     assert_eq!(kernel.snapshot().unwrap().ruleset, desired);
 }
 
+pub(crate) fn a_subnet_within_another_is_refused(scene: &impl Scene) {
+    let kernel = &mut scene.open();
+    make(kernel, &table(Elements::new()));
+    let hairpin = |text: &str| (Key::Hairpin(text.parse().unwrap()), Value::Member);
+    let add = |networks: &[&str]| Changes {
+        add: networks.iter().map(|text| hairpin(text)).collect(),
+        ..Changes::default()
+    };
+    for (inner, outer) in [("172.18.4.0/24", "172.18.0.0/16"), ("2001:db8:1::/64", "2001:db8::/32")]
+    {
+        assert_eq!(errno(commit(kernel, &add(&[outer, inner]))), libc::EEXIST);
+        assert_eq!(commit(kernel, &add(&[inner])).unwrap(), Commit::Done);
+        assert_eq!(commit(kernel, &add(&[outer])).unwrap(), Commit::Done);
+        assert_eq!(errno(commit(kernel, &add(&[inner]))), libc::EEXIST);
+    }
+    // What goes in the same transaction is not in the way.
+    let changes = Changes { remove: vec![hairpin("172.18.0.0/16")], ..add(&["172.18.0.0/17"]) };
+    assert_eq!(commit(kernel, &changes).unwrap(), Commit::Done);
+}
+
 pub(crate) fn nothing_to_do_is_no_transaction(scene: &impl Scene) {
     let kernel = &mut scene.open();
     let generation = kernel.generation().unwrap();

@@ -173,16 +173,21 @@ impl HostScene {
              route add ::/0 via 2001:db8::1\n",
         );
         let this = Self { host, lan, other };
-        let mut kernel = this.open();
-        for wanted in ["eth0", "br0"] {
-            crate::lab::wait_for("carrier", || link(&mut kernel, wanted).running.then_some(()));
-        }
+        ["eth0", "br0"].into_iter().for_each(|link| this.wait_running(link, true));
         this
     }
 
     /// The host's namespace.
     pub(crate) fn namespace(&self) -> &Ns {
         &self.host
+    }
+
+    /// The kernel follows a carrier a moment later.
+    fn wait_running(&self, on: &str, running: bool) {
+        let mut kernel = self.open();
+        crate::lab::wait_for("the carrier", || {
+            (link(&mut kernel, on).running == running).then_some(())
+        });
     }
 
     fn lan_mac(&self) -> Mac {
@@ -230,14 +235,12 @@ impl Scene for HostScene {
 
     fn set_up(&self, link: &str, up: bool) {
         self.host.ip(&format!("link set {link} {}", if up { "up" } else { "down" }));
+        self.wait_running(link, up);
     }
 
     fn plug(&self, plugged: bool) {
         self.lan.ip(&format!("link set lan0 {}", if plugged { "up" } else { "down" }));
-        let mut kernel = self.open();
-        crate::lab::wait_for("carrier", || {
-            (link(&mut kernel, "eth0").running == plugged).then_some(())
-        });
+        self.wait_running("eth0", plugged);
     }
 
     fn rival(&self, address: &str) -> Mac {

@@ -113,11 +113,24 @@ impl Filter {
             if !sets.into_iter().any(|set| set.name == key.map()) {
                 return Err(errno(libc::ENOENT));
             }
-            if self.elements.insert(key.clone(), value.clone()).is_some() {
+            if self.covers(key) {
                 return Err(errno(libc::EEXIST));
             }
+            self.elements.insert(key.clone(), value.clone());
         }
         changes.passes.iter().try_for_each(|change| self.apply_pass(change))
+    }
+
+    /// Whether there is such an element; or for a subnet, one within which it is.
+    fn covers(&self, key: &Key) -> bool {
+        let within = |other: &Key| match (key, other) {
+            (Key::Hairpin(inner), Key::Hairpin(outer)) => {
+                inner.prefix() >= outer.prefix() && outer.contains(inner.network())
+            }
+            _ => false,
+        };
+        self.elements.contains_key(key)
+            || (matches!(key, Key::Hairpin(_)) && self.elements.keys().any(within))
     }
 
     fn apply_table(&mut self, change: &TableChange) -> io::Result<()> {

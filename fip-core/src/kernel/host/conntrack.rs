@@ -1,11 +1,13 @@
 //! Connection tracking over netlink (`linux/netfilter/nfnetlink_conntrack.h`).
 
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
 use crate::binding::Protocol;
+use crate::conntrack::Connection;
 use crate::error::{Error, Result};
 use crate::kernel::{Flows, Which};
 use crate::nat::Family;
@@ -19,17 +21,20 @@ const CTNETLINK: u8 = 1;
 const GET: u8 = 1;
 const DELETE: u8 = 2;
 const GET_STATS: u8 = 5;
-/// `CTA_TUPLE_ORIG`, `CTA_TUPLE_REPLY`, `CTA_ID`, `CTA_ZONE`
+/// `CTA_TUPLE_ORIG`, `CTA_TUPLE_REPLY`, `CTA_MARK`, `CTA_ID`, `CTA_ZONE`
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
+const MARK: u16 = 8;
 const ID: u16 = 12;
 const ZONE: u16 = 18;
 /// `CTA_STATS_GLOBAL_ENTRIES`
 const ENTRIES: u16 = 1;
-/// `CTA_TUPLE_IP`, `CTA_TUPLE_PROTO`; within the latter `CTA_PROTO_NUM`, `CTA_PROTO_DST_PORT`
+/// `CTA_TUPLE_IP`, `CTA_TUPLE_PROTO`; within the latter `CTA_PROTO_NUM`,
+/// `CTA_PROTO_SRC_PORT`, `CTA_PROTO_DST_PORT`
 const TUPLE_IP: u16 = 1;
 const TUPLE_PROTO: u16 = 2;
 const PROTO_NUM: u16 = 1;
+const PROTO_SRC_PORT: u16 = 2;
 const PROTO_DST_PORT: u16 = 3;
 /// `CTA_FILTER` and its flags (`net/netfilter/nf_conntrack_netlink.c`)
 const FILTER: u16 = 25;
@@ -88,9 +93,13 @@ impl ConntrackSocket {
     /// Lists all connections, which takes some 10 ms however few there are, and deletes one by one.
     fn forget_listed(&mut self, family: Family, flows: &[Flows]) -> io::Result<()> {
         let list = Message::new(CTNETLINK, GET, family.nfproto());
+        let mut by_address: HashMap<IpAddr, Vec<&Flows>> = HashMap::new();
+        flows.iter().for_each(|flows| by_address.entry(flows.floating).or_default().push(flows));
         let doomed = self.socket.dump(&list, |reply: Message| {
-            let flow = Flow::read(reply.attributes(), family)?;
-            flows.iter().any(|flows| flow.is_of(flows)).then(|| deletion(&reply))
+            let connection = read(reply.attributes(), family)?;
+            let concerned = [connection.destination, connection.answered];
+            let mut flows = concerned.iter().filter_map(|address| by_address.get(address)).flatten();
+            flows.any(|flows| flows.include(&connection)).then(|| deletion(&reply))
         })?;
         for deletions in doomed.chunks(DELETIONS) {
             for result in self.socket.request(deletions.iter().map(|m| (m.clone(), 0)))? {
@@ -118,7 +127,7 @@ fn filters(flows: &Flows) -> Option<Vec<Message>> {
     let from = || filter(flows.floating, REPLY, None);
     match &flows.which {
         Which::Except(ports) if ports.is_empty() => Some(vec![to(), from()]),
-        Which::Except(_) => None,
+        Which::Except(_) | Which::Unlike(_) => None,
         Which::Outbound => Some(vec![from()]),
         Which::Only(ports) => {
             Some(ports.iter().map(|&port| filter(flows.floating, ORIGINAL, Some(port))).collect())
@@ -163,40 +172,32 @@ fn deletion(entry: &Message) -> Message {
 }
 
 /// What is looked at of an entry.
-#[derive(Debug, PartialEq, Eq)]
-struct Flow {
-    protocol: u8,
-    destination: IpAddr,
-    port: u16,
-    reply_destination: IpAddr,
+fn read(entry: Attributes<'_>, family: Family) -> Option<Connection> {
+    let (original, reply) = (entry.nested(ORIGINAL)?, entry.nested(REPLY)?);
+    let protocol = original.nested(TUPLE_PROTO)?;
+    Some(Connection {
+        protocol: *protocol.get(PROTO_NUM)?.first()?,
+        source: address(original, source(family), family)?,
+        destination: address(original, destination(family), family)?,
+        port: port(protocol, PROTO_DST_PORT),
+        answerer: address(reply, source(family), family)?,
+        answering_port: port(reply.nested(TUPLE_PROTO)?, PROTO_SRC_PORT),
+        answered: address(reply, destination(family), family)?,
+        mark: entry.be32(MARK).unwrap_or_default(),
+    })
 }
 
-impl Flow {
-    fn read(entry: Attributes<'_>, family: Family) -> Option<Self> {
-        let (original, reply) = (entry.nested(ORIGINAL)?, entry.nested(REPLY)?);
-        let protocol = original.nested(TUPLE_PROTO)?;
-        let port = protocol.get(PROTO_DST_PORT).and_then(|port| port.try_into().ok());
-        Some(Self {
-            protocol: *protocol.get(PROTO_NUM)?.first()?,
-            destination: address(original, family)?,
-            port: port.map_or(0, u16::from_be_bytes),
-            reply_destination: address(reply, family)?,
-        })
-    }
+/// A port; protocols without ports have none.
+fn port(protocol: Attributes<'_>, kind: u16) -> u16 {
+    let bytes = protocol.get(kind).and_then(|port| port.try_into().ok());
+    bytes.map_or(0, u16::from_be_bytes)
+}
 
-    fn is_of(&self, flows: &Flows) -> bool {
-        let inbound = self.destination == flows.floating;
-        let outbound = !inbound && self.reply_destination == flows.floating;
-        let listed = |ports: &[(Protocol, u16)]| {
-            ports.iter().any(|(protocol, port)| {
-                protocol.number() == self.protocol && *port == self.port
-            })
-        };
-        match &flows.which {
-            Which::Only(ports) => inbound && listed(ports),
-            Which::Except(ports) => outbound || (inbound && !listed(ports)),
-            Which::Outbound => outbound,
-        }
+/// The source: `CTA_IP_V4_SRC`, `CTA_IP_V6_SRC`.
+fn source(family: Family) -> u16 {
+    match family {
+        Family::V4 => 1,
+        Family::V6 => 3,
     }
 }
 
@@ -208,6 +209,6 @@ fn destination(family: Family) -> u16 {
     }
 }
 
-fn address(tuple: Attributes<'_>, family: Family) -> Option<IpAddr> {
-    leading_address(tuple.nested(TUPLE_IP)?.get(destination(family))?, family)
+fn address(tuple: Attributes<'_>, kind: u16, family: Family) -> Option<IpAddr> {
+    leading_address(tuple.nested(TUPLE_IP)?.get(kind)?, family)
 }

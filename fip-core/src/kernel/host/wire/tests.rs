@@ -250,12 +250,10 @@ fn ordinary_traffic_wakes_nobody() {
     let cable = Cable::with_rival(&[ip("192.0.2.1"), ip("2001:db8::1")]);
     add(&cable.near, "near", ip("192.0.2.2"));
     add(&cable.near, "near", ip("2001:db8::2"));
-    // So that this kernel need not ask, and get answers that do count.
-    cable.near.sh(&format!(
-        "ip neigh add 192.0.2.1 lladdr {FAR} dev near nud permanent &&
-         ip neigh add 2001:db8::1 lladdr {FAR} dev near nud permanent"
-    ));
+    // So that this kernel need not ask by ARP, and get an answer that does count.
+    cable.near.sh(&format!("ip neigh add 192.0.2.1 lladdr {FAR} dev near nud permanent"));
     let sockets = cable.near.listeners(&near());
+    cable.near.sh("ping -q -c 1 2001:db8::1");
     cable.far.sh("ping -q -c 20 -i 0.01 192.0.2.2 && ping -q -c 20 -i 0.01 2001:db8::2");
     let theirs = cable.far.run(|| PacketSocket::open(&far(), Neighbours::Arp)).unwrap();
     let mut question = frame::announcement(FAR, ip("192.0.2.1")).remove(0);
@@ -381,17 +379,31 @@ fn a_full_queue_delays_frames_and_loses_none() {
     announcing.join().unwrap().unwrap();
 }
 
+/// Five thousand addresses that the far host has: it answers for all of a local prefix.
+fn thousands(far: &Host) -> Vec<IpAddr> {
+    far.sh("ip addr add 172.31.255.1/16 dev far && ip route add local 172.16.0.0/16 dev far");
+    (0..5000u16).map(|n| [172, 16, (n >> 8) as u8, n as u8].into()).collect()
+}
+
 #[test]
 fn no_rival_among_thousands_is_missed() {
     let cable = Cable::new();
-    // The far host has them all: it answers for every address of a local prefix.
-    cable.far.sh("ip addr add 172.31.255.1/16 dev far && ip route add local 172.16.0.0/16 dev far");
-    let addresses: Vec<IpAddr> =
-        (0..5000u16).map(|n| [172, 16, (n >> 8) as u8, n as u8].into()).collect();
+    let addresses = thousands(&cable.far);
     let rules = Claim { policy: RivalPolicy::Refuse, ..Claim::default() };
     let claimed = claim(&mut cable.near.sockets(), &near(), &addresses, &rules).unwrap();
     assert_eq!((claimed.free.len(), claimed.rivals.len()), (0, addresses.len()));
     assert!(claimed.rivals.iter().all(|(_, mac)| *mac == FAR));
+}
+
+#[test]
+fn the_answers_to_thousands_of_probes_at_once_are_all_heard() {
+    let cable = Cable::new();
+    let addresses = thousands(&cable.far);
+    let mut sockets = cable.near.sockets();
+    sockets.probe(&near(), &addresses).unwrap();
+    for address in addresses {
+        assert_eq!(hear(&mut sockets, &near()), Some((address, FAR, false)));
+    }
 }
 
 #[test]
