@@ -14,7 +14,7 @@ demo: setup
 	scripts/demo
 
 test: setup
-	scripts/leftovers cargo test --locked --workspace
+	scripts/leftovers cargo test --locked --workspace --no-fail-fast
 
 check: setup
 	scripts/check

@@ -183,11 +183,9 @@ impl Drop for Floor {
 #[divan::bench(args = [1_000, 10_000], sample_size = 1, sample_count = 5)]
 fn apply_from_nothing(bencher: Bencher, count: usize) {
     let desired: Vec<Binding> = (0..count).map(binding).collect();
-    bencher
-        .with_inputs(|| with_present(0))
-        .bench_local_values(|mut fips| {
-            fips.reconcile(&owner(), &desired, &options()).expect("reconcile")
-        });
+    bencher.with_inputs(|| with_present(0)).bench_local_values(|mut fips| {
+        fips.reconcile(&owner(), &desired, &options()).expect("reconcile")
+    });
 }
 
 /// As `fip apply`: a new process's library reads the kernel, and finds one binding to change.

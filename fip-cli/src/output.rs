@@ -44,6 +44,11 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// So many of a thing.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Tells what a command that changes bindings has done.
 pub(crate) fn report(report: &Report, json: bool) -> Result<(), Failure> {
     report.warnings.iter().for_each(|warning| warn(warning));
@@ -57,13 +62,13 @@ pub(crate) fn report(report: &Report, json: bool) -> Result<(), Failure> {
     if !io::stdout().is_terminal() {
         return Ok(());
     }
+    let committed = milliseconds(report.committed);
     let line = match report.changes.len() {
         0 => "nothing to do: it is so already".to_owned(),
+        n if report.waited.is_zero() => format!("{} in {committed} ms", count(n, "change")),
         n => {
-            let changes = if n == 1 { "change" } else { "changes" };
-            let waited = milliseconds(report.waited);
-            let committed = milliseconds(report.committed);
-            format!("{n} {changes} in {committed} ms, {waited} ms after asking")
+            let (changes, waited) = (count(n, "change"), milliseconds(report.waited));
+            format!("{changes} in {committed} ms, after {waited} ms of asking the neighbours")
         }
     };
     print(&format!("{line}\n"))

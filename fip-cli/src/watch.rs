@@ -131,12 +131,20 @@ fn tell_event(event: Event, json: bool) -> Result<(), Failure> {
 }
 
 fn tell(line: &Line, json: bool) -> Result<(), Failure> {
-    if json { output::print_json(line) } else { output::print(&format!("{}\n", text(line))) }
+    let told =
+        if json { output::print_json(line) } else { output::print(&format!("{}\n", text(line))) };
+    // Here even a reader who left is a failure: nothing is kept true any more.
+    told.map_err(|failure| match failure {
+        Failure::Output(error) => Failure::System("tell what happens", error),
+        other => other,
+    })
 }
 
 fn text(line: &Line) -> String {
     match line {
-        Line::Watching { owner, bindings } => format!("watching {bindings} bindings of {owner}"),
+        Line::Watching { owner, bindings } => {
+            format!("watching {} of {owner}", output::count(*bindings, "binding"))
+        }
         Line::Repaired { changes, committed_ms, .. } => {
             let shown = changes.iter().take(SHOWN).map(|change| first_line(change));
             let mut shown = shown.collect::<Vec<_>>().join("; ");
@@ -149,12 +157,14 @@ fn text(line: &Line) -> String {
             format!("{done} {address}: {mac} claimed it on {interface}")
         }
         Line::Announced { interface, addresses } => {
-            format!("{interface} is back: announced {addresses} addresses")
+            format!("{interface} is back: announced {}", output::count(*addresses, "floating IP"))
         }
         Line::Warning { warning } => format!("warning: {warning}"),
         Line::Failed { error, hint: Some(hint) } => format!("failed: {error} (way out: {hint})"),
         Line::Failed { error, hint: None } => format!("failed: {error}"),
-        Line::Reloaded { bindings } => format!("read the file again: {bindings} bindings"),
+        Line::Reloaded { bindings } => {
+            format!("read the file again: {}", output::count(*bindings, "binding"))
+        }
         Line::ReloadFailed { error } => format!("kept what was desired before: {error}"),
     }
 }

@@ -32,7 +32,8 @@ fn assert_form(stderr: &str) {
     let lines: Vec<&str> = stderr.lines().collect();
     let (first, rest) = lines.split_first().expect("a message");
     assert!(first.starts_with("fip: "), "{stderr}");
-    let labels: Vec<&str> = rest.iter().filter_map(|line| line.split_once(": ")).map(|l| l.0).collect();
+    let labels: Vec<&str> =
+        rest.iter().filter_map(|line| line.split_once(": ")).map(|l| l.0).collect();
     assert_eq!(labels.len(), rest.len(), "{stderr}");
     assert!(
         [&[][..], &["  why"], &["  way out"], &["  why", "  way out"]].contains(&labels.as_slice()),
@@ -214,7 +215,11 @@ fn files_that_make_no_sense() {
         ("[{\"floating\": \"192.168.99.201\"}]", USAGE, &["line 1", "fixed"]),
         ("not a file\n", USAGE, &["line 1", "FLOATING FIXED"]),
         ("192.168.99.201 172.18.0.2\n127.0.0.1 172.18.0.2\n", FAILED, &["line 2", "loopback"]),
-        ("192.168.99.201 172.18.0.2\n192.168.99.11 172.18.0.3\n", FAILED, &["192.168.99.11", "own"]),
+        (
+            "192.168.99.201 172.18.0.2\n192.168.99.11 172.18.0.3\n",
+            FAILED,
+            &["192.168.99.11", "own"],
+        ),
     ] {
         for command in ["apply -", "apply - --dry-run", "apply - --json"] {
             let run = scene.fip().run_with_input(command, text).exits(code).complains_of(parts);
@@ -231,7 +236,8 @@ fn files_that_make_no_sense() {
 
 /// Runs `fip ARGS` with fewer privileges.
 fn run_with_less(ns: &Ns, less: &[&str], args: &str) -> Finished {
-    let args: Vec<&str> = less.iter().copied().chain([FIP]).chain(args.split_whitespace()).collect();
+    let args: Vec<&str> =
+        less.iter().copied().chain([FIP]).chain(args.split_whitespace()).collect();
     ns.try_tool("setpriv", &args, "192.168.99.201 172.18.0.2\n")
 }
 
@@ -240,8 +246,7 @@ fn not_root() {
     let scene = Scene::new();
     scene.fip().ok("bind 192.168.99.200 172.18.0.2 --announce 1");
     let before = scene.state();
-    let nobody =
-        ["--reuid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
+    let nobody = ["--reuid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
     for command in [
         "bind 192.168.99.201 172.18.0.2",
         "bind 192.168.99.201 172.18.0.2 --dry-run",

@@ -24,14 +24,14 @@ pub struct Links {
 impl Links {
     /// Asks the kernel.
     pub fn read(kernel: &mut impl Rtnl) -> Result<Self> {
-        let mut this =
-            Self { links: kernel.links()?, routes: kernel.routes()?, ..Self::default() };
+        let mut this = Self { links: kernel.links()?, routes: kernel.routes()?, ..Self::default() };
         kernel.addresses()?.into_iter().for_each(|address| this.insert(address));
         Ok(this)
     }
 
     fn insert(&mut self, address: Address) {
-        if u32::from(address.network.prefix()) < u32::from(Family::of(address.network.ip()).bits()) {
+        if u32::from(address.network.prefix()) < u32::from(Family::of(address.network.ip()).bits())
+        {
             self.subnets.push(address.clone());
         }
         self.by_address.entry(address.network.ip()).or_default().push(address);
@@ -64,6 +64,12 @@ impl Links {
         self.by_address.get(&floating).into_iter().flatten().filter(|address| address.ours)
     }
 
+    /// The addresses that are the host's own.
+    pub fn own(&self) -> impl Iterator<Item = IpAddr> {
+        let theirs = self.by_address.iter().filter(|(_, list)| list.iter().any(|a| !a.ours));
+        theirs.map(|(address, _)| *address)
+    }
+
     /// Every floating address of ours.
     pub fn ours(&self) -> impl Iterator<Item = &Address> {
         self.by_address.values().flatten().filter(|address| address.ours)
@@ -82,8 +88,7 @@ impl Links {
         let on_link = self.subnets_with(floating).find_map(|address| self.with_index(address.link));
         let by_default = || {
             let defaults = self.routes.iter().filter(|route| {
-                route.destination.prefix() == 0
-                    && route.destination.is_ipv4() == floating.is_ipv4()
+                route.destination.prefix() == 0 && route.destination.is_ipv4() == floating.is_ipv4()
             });
             self.with_index(defaults.min_by_key(|route| route.metric)?.link?)
         };
@@ -110,7 +115,8 @@ impl Links {
     pub fn check(&self, floating: IpAddr) -> Result<()> {
         let name = |index| self.with_index(index).map_or("?", |link| link.name.as_str());
         let theirs = |address: &&Address| !address.ours;
-        if let Some(own) = self.by_address.get(&floating).and_then(|list| list.iter().find(theirs)) {
+        if let Some(own) = self.by_address.get(&floating).and_then(|list| list.iter().find(theirs))
+        {
             let why = format!("it is this host's own address on {}", name(own.link));
             return Err(Error::refused(floating, why));
         }
@@ -122,11 +128,16 @@ impl Links {
             // RFC 3021: a /31 has neither; IPv6 has the subnet-router anycast address.
             let point_to_point = network.prefix() + 1 == Family::of(floating).bits();
             if !point_to_point && network.network() == floating {
-                let why = format!("it is the network address of {} on {}", subnet(network), name(*link));
+                let why =
+                    format!("it is the network address of {} on {}", subnet(network), name(*link));
                 return Err(Error::refused(floating, why));
             }
             if !point_to_point && floating.is_ipv4() && network.broadcast() == floating {
-                let why = format!("it is the broadcast address of {} on {}", subnet(network), name(*link));
+                let why = format!(
+                    "it is the broadcast address of {} on {}",
+                    subnet(network),
+                    name(*link)
+                );
                 return Err(Error::refused(floating, why));
             }
         }

@@ -157,7 +157,8 @@ impl FromStr for PortForward {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = || Error::parse(text, "a port forward (PROTOCOL:PORT[:FIXED_PORT], as tcp:80:8080)");
+        let bad =
+            || Error::parse(text, "a port forward (PROTOCOL:PORT[:FIXED_PORT], as tcp:80:8080)");
         let number = |s: &str| s.parse().ok().filter(|&n: &u16| n > 0).ok_or_else(bad);
         let mut parts = text.split(':');
         let protocol = parts.next().unwrap_or_default().parse()?;
@@ -196,7 +197,10 @@ impl Binding {
         check_unicast(floating, "a floating address")?;
         check_unicast(fixed, "a fixed address")?;
         if floating == fixed {
-            return Err(Error::refused(floating, "the floating and the fixed address are the same"));
+            return Err(Error::refused(
+                floating,
+                "the floating and the fixed address are the same",
+            ));
         }
         if floating.is_ipv4() != fixed.is_ipv4() {
             let why = format!("the fixed address {fixed} is of the other address family");
@@ -368,7 +372,9 @@ mod tests {
 
     #[test]
     fn malformed_port_forwards_are_named() {
-        for text in ["", "tcp", "tcp:", "tcp:0", "tcp:65536", "tcp:1:", "tcp:1:0", "tcp:1:2:3", "icmp:1"] {
+        for text in
+            ["", "tcp", "tcp:", "tcp:0", "tcp:65536", "tcp:1:", "tcp:1:0", "tcp:1:2:3", "icmp:1"]
+        {
             let error = text.parse::<PortForward>().unwrap_err().to_string();
             assert!(error.contains("is not"), "{text}: {error}");
         }

@@ -4,7 +4,7 @@
 //! workload, or untranslated, until it falls silent. Exactly the flows whose translation changes
 //! are forgotten; the next packet of each is translated anew, or answered by the new host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::binding::{Binding, Protocol};
@@ -13,51 +13,41 @@ use crate::nat::Mark;
 
 /// How one floating address is translated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Translation {
+struct Translation {
     whole: Option<IpAddr>,
     egress: Option<IpAddr>,
     ports: BTreeMap<(Protocol, u16), (IpAddr, u16)>,
-    mark: Mark,
 }
 
 impl Translation {
-    /// By these bindings, all of the same floating address, in a table that uses this mark.
-    pub fn new<'b>(bindings: impl Iterator<Item = &'b Binding>, mark: Mark) -> Self {
-        let mut this = Self { mark, ..Self::default() };
-        for binding in bindings {
-            if binding.is_whole_address() {
-                this.whole = Some(binding.fixed());
-                this.egress = binding.egress().then(|| binding.fixed());
-            }
-            this.ports.extend(binding.ports().iter().map(|port| {
-                ((port.protocol, port.port), (binding.fixed(), port.fixed_port))
-            }));
-        }
+    fn of<'b>(bindings: impl Iterator<Item = &'b Binding>) -> Self {
+        let mut this = Self::default();
+        bindings.for_each(|binding| this.add(binding));
         this
+    }
+
+    fn add(&mut self, binding: &Binding) {
+        if binding.is_whole_address() {
+            self.whole = Some(binding.fixed());
+            self.egress = binding.egress().then(|| binding.fixed());
+        }
+        self.ports.extend(
+            binding
+                .ports()
+                .iter()
+                .map(|port| ((port.protocol, port.port), (binding.fixed(), port.fixed_port))),
+        );
     }
 
     fn port(&self, port: (Protocol, u16)) -> Option<(IpAddr, u16)> {
         self.ports.get(&port).copied().or_else(|| Some((self.whole?, port.1)))
     }
 
-    /// Whether the connection is translated so. One to the floating address that no binding is
-    /// about, and one that is from it, is our doing only if it bears the mark.
-    fn is_of(&self, floating: IpAddr, connection: &Connection) -> bool {
-        let ours = connection.mark & self.mark.bits() != 0;
-        if connection.destination != floating {
-            return !ours || self.egress == Some(connection.source);
-        }
-        let protocol = Protocol::from_number(connection.protocol);
-        let wanted = match protocol {
+    /// Who shall answer a connection to the floating address, and from which port.
+    fn answerer(&self, connection: &Connection) -> Option<(IpAddr, u16)> {
+        match Protocol::from_number(connection.protocol) {
             Some(protocol) => self.port((protocol, connection.port)),
-            None => self.whole.map(|fixed| (fixed, connection.port)),
-        };
-        match wanted {
-            Some((fixed, port)) => {
-                connection.answerer == fixed
-                    && (protocol.is_none() || connection.answering_port == port)
-            }
-            None => !ours,
+            None => self.whole.map(|fixed| (fixed, connection.answering_port)),
         }
     }
 }
@@ -97,9 +87,54 @@ impl Flows {
             Which::Only(ports) => inbound && listed(ports),
             Which::Except(ports) => outbound || (inbound && !listed(ports)),
             Which::Outbound => outbound,
-            Which::Unlike(translation) => {
-                (inbound || outbound) && !translation.is_of(self.floating, connection)
-            }
+        }
+    }
+}
+
+/// What tells the connections that are not translated as all bindings together say: left over by
+/// a call that ended between its changes and forgetting.
+#[derive(Debug, Clone, Default)]
+pub struct Strays {
+    translations: HashMap<IpAddr, Translation>,
+    mark: Mark,
+    own: HashSet<IpAddr>,
+}
+
+impl Strays {
+    /// Of these bindings, which are all that there are, in a table that uses this mark, on a host
+    /// that has these addresses of its `own`.
+    pub fn new<'b>(
+        bindings: impl Iterator<Item = &'b Binding>,
+        mark: Mark,
+        own: impl Iterator<Item = IpAddr>,
+    ) -> Self {
+        let mut translations: HashMap<IpAddr, Translation> = HashMap::new();
+        for binding in bindings {
+            translations.entry(binding.floating()).or_default().add(binding);
+        }
+        Self { translations, mark, own: own.collect() }
+    }
+
+    /// Whether the connection is one of these. One to or from an address that is not bound is, if
+    /// it was our doing: it bears the mark, is translated, and the address is not the host's, for
+    /// other programs may use the same mark, and they translate the host's addresses.
+    pub fn include(&self, connection: &Connection) -> bool {
+        let ours = connection.mark & self.mark.bits() != 0;
+        let gone = |address| ours && !self.own.contains(address);
+        let translated = connection.answerer != connection.destination;
+        let translation = self.translations.get(&connection.destination);
+        if let Some(wanted) = translation.and_then(|to| to.answerer(connection)) {
+            return wanted != (connection.answerer, connection.answering_port);
+        }
+        if translated {
+            return if translation.is_some() { ours } else { gone(&connection.destination) };
+        }
+        if connection.answered == connection.source {
+            return false;
+        }
+        match self.translations.get(&connection.answered) {
+            Some(from) => ours && from.egress != Some(connection.source),
+            None => gone(&connection.answered),
         }
     }
 }
@@ -110,9 +145,7 @@ pub fn outdated<'b>(
     before: impl Iterator<Item = &'b Binding>,
     after: impl Iterator<Item = &'b Binding>,
 ) -> Vec<Flows> {
-    // The mark plays no part in the comparison.
-    let before = Translation::new(before, Mark::default());
-    let after = Translation::new(after, Mark::default());
+    let (before, after) = (Translation::of(before), Translation::of(after));
     let ports: BTreeMap<(Protocol, u16), bool> = before
         .ports
         .keys()
@@ -192,10 +225,9 @@ mod tests {
         }
     }
 
-    fn strays(bindings: &[Binding]) -> Flows {
-        let floating = "192.0.2.1".parse().unwrap();
-        let translation = Translation::new(bindings.iter(), Mark::new(MARK).unwrap());
-        Flows { floating, which: Which::Unlike(translation) }
+    fn strays(bindings: &[Binding]) -> Strays {
+        let own = ["192.0.2.11".parse().unwrap()];
+        Strays::new(bindings.iter(), Mark::new(MARK).unwrap(), own.into_iter())
     }
 
     #[test]
@@ -217,33 +249,62 @@ mod tests {
     }
 
     #[test]
-    fn of_an_address_that_is_not_bound_only_our_own_doing_is_a_stray() {
+    fn of_what_is_not_bound_only_our_own_doing_is_a_stray() {
+        let translated = connection(17, 53, "172.18.0.2", 53);
+        let untranslated = connection(17, 53, "192.0.2.1", 53);
+        let others = Connection { mark: 0, ..translated.clone() };
         let unbound = strays(&[]);
-        assert!(unbound.include(&connection(17, 53, "172.18.0.2", 53)));
-        assert!(!unbound.include(&connection(17, 53, "192.0.2.1", 53)));
-        let others = Connection { mark: 0, ..connection(6, 80, "172.17.0.2", 80) };
+        assert!(unbound.include(&translated));
+        assert!(!unbound.include(&untranslated));
         assert!(!unbound.include(&others), "another program translates it");
+        let own = Connection { destination: "192.0.2.11".parse().unwrap(), ..translated.clone() };
+        assert!(!unbound.include(&own), "another program uses the same mark");
+        // The address is bound, but not this port.
         let port = strays(&[binding("172.18.0.3", &["tcp:80"])]);
-        assert!(!port.include(&connection(17, 53, "192.0.2.1", 53)), "the host's own service");
-        assert!(port.include(&connection(17, 53, "172.18.0.3", 53)));
+        assert!(port.include(&translated));
+        assert!(!port.include(&untranslated), "the host's own service");
+        assert!(!port.include(&others));
     }
 
     #[test]
     fn what_another_workload_started_is_a_stray() {
-        let from = |source: &str| Connection {
+        let from = |source: &str, answered: &str| Connection {
             source: source.parse().unwrap(),
-            answered: "192.0.2.1".parse().unwrap(),
+            answered: answered.parse().unwrap(),
             destination: "192.0.2.99".parse().unwrap(),
             ..connection(6, 443, "192.0.2.99", 443)
         };
         let bound = strays(&[binding("172.18.0.2", &[])]);
-        assert!(!bound.include(&from("172.18.0.2")));
-        assert!(bound.include(&from("172.18.0.4")));
-        assert!(!bound.include(&Connection { mark: 0, ..from("192.0.2.1") }), "the host's own");
+        assert!(!bound.include(&from("172.18.0.2", "192.0.2.1")));
+        assert!(bound.include(&from("172.18.0.4", "192.0.2.1")));
+        assert!(bound.include(&from("172.18.0.4", "192.0.2.7")), "its address is gone");
+        assert!(!bound.include(&from("172.18.0.4", "192.0.2.11")), "it has the host's address");
+        assert!(!bound.include(&from("172.18.0.4", "172.18.0.4")), "nobody translates it");
+        let others = Connection { mark: 0, ..from("172.18.0.4", "192.0.2.1") };
+        assert!(!bound.include(&others));
         let silent = strays(&[binding("172.18.0.2", &[]).with_egress(false)]);
-        assert!(silent.include(&from("172.18.0.2")));
-        let elsewhere = Connection { answered: "192.0.2.7".parse().unwrap(), ..from("172.18.0.4") };
-        assert!(!bound.include(&elsewhere));
+        assert!(silent.include(&from("172.18.0.2", "192.0.2.1")));
+    }
+
+    #[test]
+    fn flows_are_chosen_by_port_and_direction() {
+        let flows = |which| Flows { floating: "192.0.2.1".parse().unwrap(), which };
+        let http = connection(6, 80, "172.18.0.2", 80);
+        let dns = connection(17, 80, "172.18.0.2", 80);
+        let out = Connection {
+            destination: "192.0.2.99".parse().unwrap(),
+            answered: "192.0.2.1".parse().unwrap(),
+            ..http.clone()
+        };
+        for (which, chosen) in [
+            (Which::Only(vec![HTTP]), [true, false, false]),
+            (Which::Except(vec![HTTP]), [false, true, true]),
+            (Which::Except(vec![]), [true, true, true]),
+            (Which::Outbound, [false, false, true]),
+        ] {
+            let flows = flows(which);
+            assert_eq!([&http, &dns, &out].map(|c| flows.include(c)), chosen, "{flows:?}");
+        }
     }
 
     #[test]

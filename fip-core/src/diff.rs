@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use crate::nat::skeleton::{Skeleton, pass_rule};
 use crate::nat::{Elements, Family, Key, Mark, Pass, Ruleset, TABLE, Value};
+use crate::nat::{Skeleton, pass_rule};
 
 /// What has to be done, in this order, as one transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -98,9 +98,11 @@ impl Changes {
             Some(TableChange::Delete) => lines.push(format!("delete table inet {TABLE}")),
             None => {}
         }
-        lines.extend(self.remove.iter().map(|(key, _)| {
-            format!("delete element inet {TABLE} {} {{ {key} }}", key.map())
-        }));
+        lines.extend(
+            self.remove
+                .iter()
+                .map(|(key, _)| format!("delete element inet {TABLE} {} {{ {key} }}", key.map())),
+        );
         lines.extend(self.add.iter().map(|(key, value)| {
             format!("add element inet {TABLE} {} {{ {} }}", key.map(), element(key, value))
         }));
@@ -112,11 +114,14 @@ impl Changes {
 impl PassChange {
     fn lines(&self) -> Vec<String> {
         let chain = format!("{} filter DOCKER-USER", self.family.nft());
-        let remove = self.remove.iter().map(|handle| format!("delete rule {chain} handle {handle}"));
+        let remove =
+            self.remove.iter().map(|handle| format!("delete rule {chain} handle {handle}"));
         let add = self.add.iter().map(|add| {
             let text = pass_rule(add.mark).text;
             match add.before {
-                Some(handle) => format!("insert rule {chain} position {handle} {text} comment \"{TABLE}\""),
+                Some(handle) => {
+                    format!("insert rule {chain} position {handle} {text} comment \"{TABLE}\"")
+                }
                 None => format!("add rule {chain} {text} comment \"{TABLE}\""),
             }
         });

@@ -36,7 +36,9 @@ pub enum Error {
         what: String,
     },
     /// No link's subnet holds the address, and there is no default route.
-    #[error("no link of this host can carry {0}: no link's subnet holds it and there is no default route")]
+    #[error(
+        "no link of this host can carry {0}: no link's subnet holds it and there is no default route"
+    )]
     NoUplink(IpAddr),
     /// The floating address, or a port of it, is already bound otherwise.
     #[error("{what} is already bound to {fixed} by {owner}")]
@@ -141,10 +143,14 @@ impl Error {
             Self::Rival { .. } => {
                 "stop the other host's use of it, wait longer (--deadline), or bind with --rival take-over"
             }
-            Self::NoUplink(_) => "name the link that shall carry it (--interface), or add a default route",
+            Self::NoUplink(_) => {
+                "name the link that shall carry it (--interface), or add a default route"
+            }
             Self::Busy(_) => "try again",
             Self::Unsupported { hint, .. } => hint,
-            _ if self.is_permission_denied() => "run as root, or with the capability CAP_NET_ADMIN (and CAP_NET_RAW)",
+            _ if self.is_permission_denied() => {
+                "run as root, or with the capability CAP_NET_ADMIN (and CAP_NET_RAW)"
+            }
             _ => return None,
         };
         Some(text.to_owned())

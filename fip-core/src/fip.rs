@@ -19,11 +19,11 @@ use crate::address::AddressBinder;
 use crate::binding::{Binding, Owner, Protocol};
 use crate::bridge::ensure_forwarding;
 use crate::claim::{Announcements, Claim, Claiming, RivalPolicy};
-use crate::conntrack::Translation;
+use crate::conntrack::Strays;
 use crate::error::{Error, Result};
 use crate::kernel::host::Host;
-use crate::kernel::{AddressChange, Commit, Flows, Kernel, Link, Mac, Which};
-use crate::nat::{Family, Mark};
+use crate::kernel::{AddressChange, Commit, Kernel, Link, Mac};
+use crate::nat::{self, Family, Mark};
 use crate::netns::NetNs;
 
 use goal::{Goal, Wanted};
@@ -252,7 +252,11 @@ impl<K: Kernel> FloatingIps<K> {
         };
         let mut wanted = goal.wanted(view)?;
         wanted.retain(|floating, _| !held.contains(floating));
-        let plan = plan::plan(&mut self.kernel, view, &wanted, self.options.mark)?;
+        let mut plan = plan::plan(&mut self.kernel, view, &wanted, self.options.mark)?;
+        if matches!(goal, Goal::Unbind { .. }) {
+            // They are about what stays.
+            plan.warnings.clear();
+        }
         Ok(Step { wanted, plan })
     }
 
@@ -330,7 +334,9 @@ impl<K: Kernel> FloatingIps<K> {
                     self.carry_out(step, goal, &held, options, &mut report)?;
                 }
             }
-            rivals.extend(claiming.rivals().iter().map(|(address, mac)| (*address, link.clone(), *mac)));
+            rivals.extend(
+                claiming.rivals().iter().map(|(address, mac)| (*address, link.clone(), *mac)),
+            );
         }
         if let Some((address, link, mac)) = rivals.into_iter().next() {
             return Err(Error::Rival { address, link: link.name, mac });
@@ -363,29 +369,26 @@ impl<K: Kernel> FloatingIps<K> {
             self.view = None;
             step = self.plan_now(goal, held)?;
         }
-        if unsure {
-            self.forget_strays(&step)?;
+        // Rules that are there already may be the work of a call that did not come so far.
+        let sweep = step.plan.rules.is_empty() || matches!(goal, Goal::Own { .. });
+        if unsure && sweep {
+            self.forget_strays()?;
         }
-        self.unsure = false;
+        self.unsure = unsure && !sweep;
         report.changes.extend(step.plan.lines());
         report.warnings.extend(step.plan.warnings);
         report.committed += began.elapsed();
         Ok(())
     }
 
-    /// Forgets the connections that are not as the bindings say, of the addresses that nothing was
-    /// to be done about.
-    fn forget_strays(&mut self, Step { wanted, plan }: &Step) -> Result<()> {
-        let mark = self.options.mark.or(self.view.as_ref().and_then(View::mark));
-        let done: HashSet<IpAddr> = plan.flows.iter().map(|flows| flows.floating).collect();
-        let rest = wanted.iter().filter(|(floating, _)| !done.contains(floating));
-        let flows: Vec<Flows> = rest
-            .map(|(&floating, bindings)| {
-                let translation = Translation::new(bindings.iter(), mark.unwrap_or_default());
-                Flows { floating, which: Which::Unlike(translation) }
-            })
-            .collect();
-        self.kernel.forget(&flows)
+    /// Forgets the connections that are not as the bindings say.
+    fn forget_strays(&mut self) -> Result<()> {
+        let Some(view) = &self.view else { return Ok(()) };
+        let bound = nat::bindings(view.elements());
+        let bindings = bound.iter().map(|bound| &bound.binding);
+        let mark = self.options.mark.or(view.mark()).unwrap_or_default();
+        let strays = Strays::new(bindings, mark, view.links.own());
+        self.kernel.forget_strays(&strays)
     }
 
     /// Does what is planned; false if the plan is out of date.

@@ -16,7 +16,7 @@ use std::time::Instant;
 use ipnetwork::IpNetwork;
 
 use crate::binding::{LinkName, Protocol};
-use crate::conntrack::Translation;
+use crate::conntrack::Strays;
 use crate::diff::Changes;
 use crate::error::{Error, Result};
 use crate::nat::Snapshot;
@@ -61,8 +61,7 @@ impl FromStr for Mac {
         };
         let bytes: Option<Vec<u8>> = text.split(':').map(pair).collect();
         let mac = bytes.and_then(|bytes| bytes.try_into().ok());
-        mac.map(Self)
-            .ok_or_else(|| Error::parse(text, "an Ethernet address, as 02:00:5e:10:00:01"))
+        mac.map(Self).ok_or_else(|| Error::parse(text, "an Ethernet address, as 02:00:5e:10:00:01"))
     }
 }
 
@@ -261,15 +260,16 @@ pub enum Which {
     Only(Vec<(Protocol, u16)>),
     /// Those that the workload started: translated to have the floating address as source.
     Outbound,
-    /// Those that are translated otherwise than this, and those that are not translated though
-    /// this translates them.
-    Unlike(Translation),
 }
 
 /// Connection tracking.
 pub trait Conntrack {
     /// Forgets the flows, both directions, every protocol.
     fn forget(&mut self, flows: &[Flows]) -> Result<()>;
+
+    /// Forgets the connections that are not translated as they should be. All connections are
+    /// looked at.
+    fn forget_strays(&mut self, strays: &Strays) -> Result<()>;
 }
 
 /// Who was heard using an address.
@@ -363,7 +363,14 @@ mod tests {
         let mac: Mac = "02:00:5e:10:00:ff".parse().unwrap();
         assert_eq!(mac, Mac([2, 0, 0x5e, 0x10, 0, 0xff]));
         assert_eq!(mac.to_string(), "02:00:5e:10:00:ff");
-        for bad in ["", ":", "02:00:5e:10:00", "02:00:5e:10:00:01:02", "2:0:5e:10:0:1", "+2:00:5e:10:00:01"] {
+        for bad in [
+            "",
+            ":",
+            "02:00:5e:10:00",
+            "02:00:5e:10:00:01:02",
+            "2:0:5e:10:0:1",
+            "+2:00:5e:10:00:01",
+        ] {
             assert!(bad.parse::<Mac>().unwrap_err().is_usage(), "{bad}");
         }
     }

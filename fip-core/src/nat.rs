@@ -4,6 +4,7 @@
 //! is plain data: it is compared by [`crate::diff`], and printed as nft would write it.
 
 pub mod expr;
+mod rules;
 pub mod skeleton;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use ipnetwork::IpNetwork;
 
 use crate::binding::{Binding, LinkName, Owner, PortForward, Protocol};
 use crate::error::{Error, Result};
+pub use rules::pass_rule;
 pub use skeleton::Skeleton;
 
 /// The name of our table, of family `inet`.
@@ -289,9 +291,12 @@ pub fn bindings(elements: &Elements) -> Vec<Bound> {
         let Ok(mut binding) = Binding::new(floating, fixed) else { continue };
         binding = binding.owned_by(note.owner.clone());
         if let Some(uplink) = &note.uplink {
-            let egress = Key::Snat(uplink.clone(), fixed);
-            let sends = elements.get(&egress) == Some(&Value::Snat(floating));
-            binding = binding.on(uplink.clone()).with_egress(sends);
+            binding = binding.on(uplink.clone());
+        }
+        if port.is_none() {
+            let egress = note.uplink.clone().map(|uplink| Key::Snat(uplink, fixed));
+            let egress = egress.and_then(|key| elements.get(&key));
+            binding = binding.with_egress(egress == Some(&Value::Snat(floating)));
         }
         let group = (floating, fixed, port.is_some(), note.owner.clone());
         let bound = found.entry(group).or_insert(Bound { binding, keys: Vec::new() });

@@ -73,7 +73,8 @@ fn run_into(scene: &Scene, args: &str, stdout: impl Into<Stdio>) -> (Option<i32>
 #[test]
 fn a_reader_who_left_is_no_failure() {
     let scene = Scene::new();
-    for args in ["list", "list --json", "--help", "bind 192.168.99.200 172.18.0.2 --json --announce 1"]
+    for args in
+        ["list", "list --json", "--help", "bind 192.168.99.200 172.18.0.2 --json --announce 1"]
     {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

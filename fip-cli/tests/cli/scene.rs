@@ -5,7 +5,9 @@
 
 use std::net::IpAddr;
 
-use crate::lab::{Family, Fip, Host, Lan, Ns, Whoami, Workload, lan, tcp_whoami, udp_whoami, wait_for};
+use crate::lab::{
+    Family, Fip, Host, Lan, Ns, Whoami, Workload, lan, tcp_whoami, udp_whoami, wait_for,
+};
 
 /// Host A with a workload behind `br0`, which serves port 80, and a client.
 pub(crate) struct Scene {
@@ -86,7 +88,8 @@ impl State {
             ("addresses", &self.addresses, &expected.addresses),
             ("routes", &self.routes, &expected.routes),
         ] {
-            let extra: Vec<&str> = is.lines().filter(|l| !should.lines().any(|s| s == *l)).collect();
+            let extra: Vec<&str> =
+                is.lines().filter(|l| !should.lines().any(|s| s == *l)).collect();
             let gone: Vec<&str> = should.lines().filter(|l| !is.lines().any(|i| i == *l)).collect();
             assert!(is == should, "the {what} {when}: extra {extra:#?}, missing {gone:#?}");
         }

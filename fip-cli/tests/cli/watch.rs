@@ -197,9 +197,9 @@ fn the_watch_of_one_owner_leaves_the_others_alone() {
 fn announced(watched: &Watched, rival: &crate::lab::Ns, address: IpAddr, done: &str) {
     let from = watched.watch.lines().len();
     announce(rival, address);
-    let (_, event) = watched.watch.wait_for_event(from, "rival", |event| {
-        event["address"] == address.to_string()
-    });
+    let (_, event) = watched
+        .watch
+        .wait_for_event(from, "rival", |event| event["address"] == address.to_string());
     assert_eq!(event["done"], done);
     assert_eq!(event["mac"], rival.mac("eth0"));
     assert_eq!(event["interface"], "eth0");
@@ -212,9 +212,7 @@ fn an_address_is_yielded_to_the_newer_claim() {
     for (family, left) in [(Family::V4, 1), (Family::V6, 0)] {
         let floating = watched.scene.pair(family).0;
         announced(&watched, &rival, floating, "yielded");
-        wait_for("the withdrawal", || {
-            (watched.scene.fip().list().len() == left).then_some(())
-        });
+        wait_for("the withdrawal", || (watched.scene.fip().list().len() == left).then_some(()));
         let addresses = watched.scene.a.ip("address show dev eth0");
         assert!(!addresses.contains(&format!("{floating}/")), "{addresses}");
     }

@@ -36,7 +36,9 @@ impl Goal<'_> {
                 check_alone(floating, std::slice::from_ref(binding))?;
                 let existing = view.bindings_of(floating);
                 let mut binding = (*binding).clone();
-                if binding.uplink().is_none() && let Some(uplink) = placed(view, &existing) {
+                if binding.uplink().is_none()
+                    && let Some(uplink) = placed(view, &existing)
+                {
                     binding = binding.on(uplink);
                 }
                 Ok([(floating, merge(existing, binding, *replace)?)].into())
@@ -51,11 +53,7 @@ impl Goal<'_> {
 }
 
 fn bound(what: impl ToString, binding: &Binding) -> Error {
-    Error::Bound {
-        what: what.to_string(),
-        fixed: binding.fixed(),
-        owner: binding.owner().clone(),
-    }
+    Error::Bound { what: what.to_string(), fixed: binding.fixed(), owner: binding.owner().clone() }
 }
 
 /// The link that carries the address of these bindings: who does not say where it shall be leaves
@@ -108,10 +106,7 @@ fn give_way(old: Binding, new: &Binding, replace: bool) -> Result<Option<Binding
 }
 
 /// The binding with only some of its ports; none if none is left.
-fn retain_ports(
-    binding: &Binding,
-    keep: impl Fn(&crate::PortForward) -> bool,
-) -> Option<Binding> {
+fn retain_ports(binding: &Binding, keep: impl Fn(&crate::PortForward) -> bool) -> Option<Binding> {
     let ports: Vec<_> = binding.ports().iter().copied().filter(|port| keep(port)).collect();
     (!ports.is_empty()).then(|| binding.clone().with_ports(ports))
 }

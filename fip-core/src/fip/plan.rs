@@ -107,12 +107,17 @@ fn places(view: &View, wanted: &Wanted) -> Result<Places> {
         for binding in bindings {
             let link = view.links.uplink(*floating, binding.uplink())?;
             if link.loopback {
-                let why = format!("{} is the loopback link: no neighbour could reach it", link.name);
+                let why =
+                    format!("{} is the loopback link: no neighbour could reach it", link.name);
                 return Err(Error::refused(*floating, why));
             }
-            let other = places.insert(*floating, link.clone()).filter(|old| old.index != link.index);
+            let other =
+                places.insert(*floating, link.clone()).filter(|old| old.index != link.index);
             if let Some(other) = other {
-                let why = format!("a floating address is on one link, not on {} and {}", other.name, link.name);
+                let why = format!(
+                    "a floating address is on one link, not on {} and {}",
+                    other.name, link.name
+                );
                 return Err(Error::refused(*floating, why));
             }
         }
@@ -138,12 +143,7 @@ fn is_so(view: &View, floating: IpAddr, bindings: &[Binding], link: Option<&Link
     here && carrying.next().is_none() && view.elements_of(floating) == desired
 }
 
-fn rules(
-    view: &View,
-    wanted: &Wanted,
-    places: &Places,
-    skeleton: Skeleton,
-) -> Result<Changes> {
+fn rules(view: &View, wanted: &Wanted, places: &Places, skeleton: Skeleton) -> Result<Changes> {
     let mut desired = Elements::new();
     for (floating, bindings) in wanted {
         let Some(link) = places.get(floating) else { continue };

@@ -83,7 +83,8 @@ fn pass_problem(view: &View, binding: &Binding) -> Option<String> {
 /// nowhere, other people's firewalls.
 pub(super) fn obstacles(view: &View, binding: &Binding, mark: Mark) -> Vec<String> {
     let mut found = Vec::new();
-    let down = |link: &Link| (!link.running).then(|| format!("{} is down or has no carrier", link.name));
+    let down =
+        |link: &Link| (!link.running).then(|| format!("{} is down or has no carrier", link.name));
     let uplink = view.links.uplink(binding.floating(), binding.uplink());
     found.extend(uplink.ok().and_then(down));
     let fixed = binding.fixed();
@@ -102,9 +103,8 @@ pub(super) fn obstacles(view: &View, binding: &Binding, mark: Mark) -> Vec<Strin
             ));
         }
     }
-    let guarded = |link: &&Link| {
-        view.snapshot.foreign.guarded.contains(&(family, link.name.clone()))
-    };
+    let guarded =
+        |link: &&Link| view.snapshot.foreign.guarded.contains(&(family, link.name.clone()));
     if let Some(link) = toward.filter(guarded) {
         found.push(format!(
             "Docker drops what is not published on {}; start dockerd with --bridge-accept-fwmark={bit}/{bit}",

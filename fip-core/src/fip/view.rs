@@ -75,7 +75,9 @@ impl View {
 
     /// The shape that the table should have with this mark.
     pub(super) fn skeleton(&mut self, mark: Mark) -> Skeleton {
-        if let Some((known, skeleton)) = &self.skeleton && *known == mark {
+        if let Some((known, skeleton)) = &self.skeleton
+            && *known == mark
+        {
             return skeleton.clone();
         }
         let mut skeleton = Skeleton::new(mark);
@@ -133,9 +135,9 @@ impl View {
     /// The elements of networks that are within, and not equal to, one of these.
     pub(super) fn hairpins_within(&self, outer: &BTreeSet<IpNetwork>) -> Elements {
         let inner = outer.iter().flat_map(|outer| {
-            self.hairpins(*outer).take_while(|inner| outer.contains(inner.network())).filter(
-                |inner| is_within(inner, outer),
-            )
+            self.hairpins(*outer)
+                .take_while(|inner| outer.contains(inner.network()))
+                .filter(|inner| is_within(inner, outer))
         });
         inner.map(|network| (Key::Hairpin(network), Value::Member)).collect()
     }

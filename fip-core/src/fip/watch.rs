@@ -228,7 +228,9 @@ impl<K: Kernel> Watch<K> {
             held.values().map(|(link, _)| link.clone()).collect(),
         );
         let known = |link: &Link| before.iter().find(|old| old.index == link.index);
-        if before.len() != self.uplinks.len() || self.uplinks.iter().any(|link| known(link).is_none()) {
+        if before.len() != self.uplinks.len()
+            || self.uplinks.iter().any(|link| known(link).is_none())
+        {
             self.monitor.listen_on(&self.uplinks)?;
         }
         for (link, addresses) in held.into_values() {
@@ -246,7 +248,8 @@ impl<K: Kernel> Watch<K> {
         for binding in &self.desired {
             for address in view.links.carrying(binding.floating()) {
                 if let Some(link) = view.links.with_index(address.link) {
-                    let entry = held.entry(link.index).or_insert_with(|| (link.clone(), Vec::new()));
+                    let entry =
+                        held.entry(link.index).or_insert_with(|| (link.clone(), Vec::new()));
                     entry.1.push(binding.floating());
                 }
             }
@@ -280,9 +283,9 @@ impl<K: Kernel> Watch<K> {
     fn heard(&mut self, sighting: &Sighting) {
         let Sighting { link, address, mac, probing } = *sighting;
         let held = self.held().remove(&link);
-        let Some((link, _)) = held.filter(|(link, list)| {
-            list.contains(&address) && link.mac != Some(mac) && !probing
-        }) else {
+        let Some((link, _)) = held
+            .filter(|(link, list)| list.contains(&address) && link.mac != Some(mac) && !probing)
+        else {
             return;
         };
         match self.on_rival {

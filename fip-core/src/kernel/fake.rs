@@ -120,6 +120,12 @@ impl FakeKernel {
         self.look(|namespace| namespace.forgotten.clone())
     }
 
+    /// How often all tracked connections here were looked at, to forget those that are not
+    /// translated as they should be.
+    pub fn sweeps(&self) -> usize {
+        self.look(|namespace| namespace.sweeps)
+    }
+
     /// Looks at this handle's namespace.
     fn look<T>(&self, look: impl FnOnce(&Namespace) -> T) -> T {
         look(&self.world.lock().namespaces[self.place])

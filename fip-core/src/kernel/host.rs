@@ -17,6 +17,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use crate::conntrack::Strays;
 use crate::diff::Changes;
 use crate::error::{Error, Result};
 use crate::nat::Snapshot;
@@ -74,6 +75,14 @@ impl Host {
             }),
             netns: netns.cloned(),
         })
+    }
+
+    /// Opened when it is needed first.
+    fn conntrack(&mut self) -> Result<&mut ConntrackSocket> {
+        match &mut self.conntrack {
+            Some(socket) => Ok(socket),
+            none => Ok(none.insert(inside(self.netns.as_ref(), ConntrackSocket::open)?)),
+        }
     }
 }
 
@@ -183,12 +192,11 @@ impl Conntrack for Host {
         if flows.is_empty() {
             return Ok(());
         }
-        let netns = self.netns.as_ref();
-        let socket = match &mut self.conntrack {
-            Some(socket) => socket,
-            none => none.insert(inside(netns, ConntrackSocket::open)?),
-        };
-        socket.forget(flows)
+        self.conntrack()?.forget(flows)
+    }
+
+    fn forget_strays(&mut self, strays: &Strays) -> Result<()> {
+        self.conntrack()?.forget_strays(strays)
     }
 }
 

@@ -28,9 +28,8 @@ fn has(kernel: &mut impl Rtnl, address: &Address) -> bool {
 
 fn routed(kernel: &mut impl Rtnl, network: &str) -> bool {
     let network: IpNetwork = network.parse().unwrap();
-    let inside = |destination: IpNetwork| {
-        destination.prefix() > 0 && destination.contains(network.ip())
-    };
+    let inside =
+        |destination: IpNetwork| destination.prefix() > 0 && destination.contains(network.ip());
     kernel.routes().unwrap().iter().any(|route| inside(route.destination))
 }
 

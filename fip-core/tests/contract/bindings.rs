@@ -24,11 +24,8 @@ fn owner(name: &str) -> Owner {
 }
 
 pub(super) fn options(policy: RivalPolicy) -> BindOptions {
-    let claim = Claim {
-        policy,
-        window: Duration::from_millis(30),
-        deadline: Duration::from_millis(300),
-    };
+    let claim =
+        Claim { policy, window: Duration::from_millis(30), deadline: Duration::from_millis(300) };
     BindOptions { claim, ..BindOptions::default() }
 }
 
@@ -368,16 +365,28 @@ pub(crate) fn what_cannot_be_bound_changes_nothing(scene: &impl Scene) {
     for (floating, why) in [
         ("192.0.2.10", "192.0.2.10 cannot be bound: it is this host's own address on eth0"),
         ("192.0.2.1", "192.0.2.1 cannot be bound: it is the gateway of the route to 0.0.0.0/0"),
-        ("192.0.2.0", "192.0.2.0 cannot be bound: it is the network address of 192.0.2.0/24 on eth0"),
-        ("192.0.2.255", "192.0.2.255 cannot be bound: it is the broadcast address of 192.0.2.0/24 on eth0"),
-        ("2001:db8::", "2001:db8:: cannot be bound: it is the network address of 2001:db8::/64 on eth0"),
+        (
+            "192.0.2.0",
+            "192.0.2.0 cannot be bound: it is the network address of 192.0.2.0/24 on eth0",
+        ),
+        (
+            "192.0.2.255",
+            "192.0.2.255 cannot be bound: it is the broadcast address of 192.0.2.0/24 on eth0",
+        ),
+        (
+            "2001:db8::",
+            "2001:db8:: cannot be bound: it is the network address of 2001:db8::/64 on eth0",
+        ),
     ] {
         let fixed = if floating.contains(':') { "2001:db8:18::2" } else { "172.18.0.2" };
         assert_eq!(fips.bind(&whole(floating, fixed)).unwrap_err().to_string(), why);
     }
     let free = whole("192.0.2.20", "172.18.0.2");
     let error = fips.bind(&free.clone().on(name("eth9"))).unwrap_err();
-    assert_eq!((error.is_not_found(), error.to_string().as_str()), (true, "there is no link named eth9"));
+    assert_eq!(
+        (error.is_not_found(), error.to_string().as_str()),
+        (true, "there is no link named eth9")
+    );
     let error = fips.bind(&free.clone().on(name("lo"))).unwrap_err();
     assert!(error.to_string().contains("loopback"), "{error}");
     scene.set_up("eth0", false);

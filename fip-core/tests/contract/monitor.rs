@@ -126,8 +126,7 @@ fn list(scene: &impl Scene) -> Vec<Binding> {
 }
 
 pub(crate) fn a_watch_repairs_what_others_destroy(scene: &impl Scene) {
-    let desired =
-        [binding("192.0.2.20", "172.18.0.2"), binding("2001:db8::20", "2001:db8:18::2")];
+    let desired = [binding("192.0.2.20", "172.18.0.2"), binding("2001:db8::20", "2001:db8:18::2")];
     let mut watch = watch(scene, &desired);
     let first = repair(&mut watch);
     assert!(first[0].starts_with("table inet fip {"), "{first:?}");

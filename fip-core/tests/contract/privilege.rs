@@ -2,11 +2,11 @@
 
 use std::io;
 
+use fip_core::address::floating_address;
 use fip_core::diff::Changes;
 use fip_core::kernel::fake::FakeKernel;
 use fip_core::kernel::host::Host;
 use fip_core::kernel::{AddressChange, Flows, Kernel, LinkChange, NewLink, Which};
-use fip_core::address::floating_address;
 use fip_core::{Binding, Error, FloatingIps, Options};
 
 use super::scene::{HostScene, link, name};

@@ -1,7 +1,7 @@
 //! The same random events on both kernels, which must lead to the same steps and the same state.
 
-use fip_core::error::Chain;
 use fip_core::claim::RivalPolicy;
+use fip_core::error::Chain;
 use fip_core::fip::{BindOptions, Report};
 use fip_core::kernel::{Kernel, Nft, Rtnl};
 use fip_core::nat::{Family, Skeleton};

@@ -66,10 +66,9 @@ pub(crate) fn a_gateway_must_be_on_the_link(scene: &impl Scene) {
         let route = route(kernel, destination, Some(gateway), Some("eth0"));
         assert_eq!(errno(kernel.replace_route(&route)), code, "{route:?}");
     }
-    for (destination, gateway, code) in [
-        ("0.0.0.0/0", "192.0.2.1", libc::ENETUNREACH),
-        ("::/0", "2001:db8::1", libc::ENODEV),
-    ] {
+    for (destination, gateway, code) in
+        [("0.0.0.0/0", "192.0.2.1", libc::ENETUNREACH), ("::/0", "2001:db8::1", libc::ENODEV)]
+    {
         let good = route(kernel, destination, Some(gateway), Some("eth0"));
         let nowhere = Route { link: Some(4711), ..good.clone() };
         assert_eq!(errno(kernel.replace_route(&nowhere)), code, "{nowhere:?}");

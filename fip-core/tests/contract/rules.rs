@@ -2,9 +2,7 @@
 
 use fip_core::diff::{Changes, PassChange, PassRule, TableChange, diff};
 use fip_core::kernel::{Commit, Counter, Nft};
-use fip_core::nat::{
-    Elements, Family, Key, Mark, Note, Pass, Ruleset, Skeleton, Value, elements,
-};
+use fip_core::nat::{Elements, Family, Key, Mark, Note, Pass, Ruleset, Skeleton, Value, elements};
 use fip_core::{Binding, Error};
 
 use super::scene::{Scene, name};
@@ -207,9 +205,8 @@ pub(crate) fn every_translation_counts(scene: &impl Scene) {
     let elements = some_elements();
     make(kernel, &table(elements.clone()));
     let translations = elements.iter().filter(|(_, value)| value.fixed().is_some());
-    let expected: Vec<Counter> = translations
-        .map(|(key, _)| Counter { key: key.clone(), packets: 0, bytes: 0 })
-        .collect();
+    let expected: Vec<Counter> =
+        translations.map(|(key, _)| Counter { key: key.clone(), packets: 0, bytes: 0 }).collect();
     let mut counters = kernel.counters().unwrap();
     counters.sort_by(|a, b| a.key.cmp(&b.key));
     assert_eq!(counters, expected);

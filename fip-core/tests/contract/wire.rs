@@ -15,11 +15,8 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn ask(kernel: &mut impl Kernel, addresses: &[IpAddr], policy: RivalPolicy) -> Claimed {
-    let rules = Claim {
-        policy,
-        window: Duration::from_millis(60),
-        deadline: Duration::from_millis(500),
-    };
+    let rules =
+        Claim { policy, window: Duration::from_millis(60), deadline: Duration::from_millis(500) };
     let eth0 = link(kernel, "eth0");
     claim(kernel, &eth0, addresses, &rules).unwrap()
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use crate::conntrack::Strays;
 use crate::error::{Error, Result};
 use crate::kernel::{Conntrack, Flows, Link, Sighting, Wire};
 
@@ -92,6 +93,15 @@ impl Conntrack for FakeKernel {
         let place = self.place;
         let result = self.step(|world| {
             world.namespaces[place].forgotten.extend_from_slice(flows);
+            Ok(())
+        });
+        result.map_err(|error| Error::kernel("forget tracked connections", error))
+    }
+
+    fn forget_strays(&mut self, _: &Strays) -> Result<()> {
+        let place = self.place;
+        let result = self.step(|world| {
+            world.namespaces[place].sweeps += 1;
             Ok(())
         });
         result.map_err(|error| Error::kernel("forget tracked connections", error))

@@ -88,6 +88,8 @@ pub(super) struct Namespace {
     pub(super) sightings: Vec<Sighting>,
     pub(super) announced: Vec<(LinkName, IpAddr)>,
     pub(super) forgotten: Vec<Flows>,
+    /// How often all connections were looked at.
+    pub(super) sweeps: usize,
     /// How many changes of links, addresses and routes there were.
     pub(super) links_changed: u64,
     /// How many changes of the ruleset there were.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
 use crate::binding::Protocol;
-use crate::conntrack::Connection;
+use crate::conntrack::{Connection, Strays};
 use crate::error::{Error, Result};
 use crate::kernel::{Flows, Which};
 use crate::nat::Family;
@@ -76,32 +76,53 @@ impl ConntrackSocket {
                 return Ok(());
             }
         }
+        let mut by_address: HashMap<IpAddr, Vec<&Flows>> = HashMap::new();
+        flows.iter().for_each(|flows| by_address.entry(flows.floating).or_default().push(flows));
+        let doomed = |connection: &Connection| {
+            let concerned = [connection.destination, connection.answered];
+            let mut flows =
+                concerned.iter().filter_map(|address| by_address.get(address)).flatten();
+            flows.any(|flows| flows.include(connection))
+        };
         for family in Family::ALL {
             if flows.iter().any(|flows| Family::of(flows.floating) == family) {
-                self.forget_listed(family, flows)?;
+                self.forget_listed(family, doomed)?;
             }
         }
         Ok(())
     }
 
+    /// See [`crate::kernel::Conntrack::forget_strays`].
+    pub(super) fn forget_strays(&mut self, strays: &Strays) -> Result<()> {
+        let mut forget = || -> io::Result<()> {
+            if self.entries()? == 0 {
+                return Ok(());
+            }
+            let mut families = Family::ALL.into_iter();
+            families.try_for_each(|family| self.forget_listed(family, |c| strays.include(c)))
+        };
+        forget().map_err(|error| Error::kernel("forget tracked connections", error))
+    }
+
     fn entries(&mut self) -> io::Result<u32> {
         let request = Message::new(CTNETLINK, GET_STATS, 0);
-        let entries = self.socket.get(request, |reply: Message| reply.attributes().be32(ENTRIES))?;
+        let entries =
+            self.socket.get(request, |reply: Message| reply.attributes().be32(ENTRIES))?;
         Ok(entries.unwrap_or(u32::MAX))
     }
 
     /// Lists all connections, which takes some 10 ms however few there are, and deletes one by one.
-    fn forget_listed(&mut self, family: Family, flows: &[Flows]) -> io::Result<()> {
+    fn forget_listed(
+        &mut self,
+        family: Family,
+        doomed: impl Fn(&Connection) -> bool,
+    ) -> io::Result<()> {
         let list = Message::new(CTNETLINK, GET, family.nfproto());
-        let mut by_address: HashMap<IpAddr, Vec<&Flows>> = HashMap::new();
-        flows.iter().for_each(|flows| by_address.entry(flows.floating).or_default().push(flows));
-        let doomed = self.socket.dump(&list, |reply: Message| {
+        let deletions = self.socket.dump(&list, |reply: Message| {
             let connection = read(reply.attributes(), family)?;
-            let concerned = [connection.destination, connection.answered];
-            let mut flows = concerned.iter().filter_map(|address| by_address.get(address)).flatten();
-            flows.any(|flows| flows.include(&connection)).then(|| deletion(&reply))
+            doomed(&connection).then(|| deletion(&reply))
         })?;
-        for deletions in doomed.chunks(DELETIONS) {
+        for deletions in deletions.chunks(DELETIONS) {
             for result in self.socket.request(deletions.iter().map(|m| (m.clone(), 0)))? {
                 match result {
                     // It ended by itself.
@@ -127,7 +148,7 @@ fn filters(flows: &Flows) -> Option<Vec<Message>> {
     let from = || filter(flows.floating, REPLY, None);
     match &flows.which {
         Which::Except(ports) if ports.is_empty() => Some(vec![to(), from()]),
-        Which::Except(_) | Which::Unlike(_) => None,
+        Which::Except(_) => None,
         Which::Outbound => Some(vec![from()]),
         Which::Only(ports) => {
             Some(ports.iter().map(|&port| filter(flows.floating, ORIGINAL, Some(port))).collect())

@@ -4,9 +4,7 @@
 //! into the message and read in place, without a type for each: ten thousand map elements are
 //! one allocation.
 
-use netlink_packet_core::{
-    DecodeError, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable,
-};
+use netlink_packet_core::{DecodeError, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable};
 
 use super::attributes::Attributes;
 

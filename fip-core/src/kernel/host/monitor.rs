@@ -138,4 +138,3 @@ fn drain(socket: &netlink_sys::Socket) -> io::Result<bool> {
         }
     }
 }
-

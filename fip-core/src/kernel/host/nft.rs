@@ -27,6 +27,9 @@ const BATCH_BEGIN: u8 = 16;
 const BATCH_END: u8 = 17;
 const BATCH_GENID: u16 = 1;
 
+/// `NFT_TABLE_F_DORMANT` (`linux/netfilter/nf_tables.h`): the table's chains see no packet.
+const DORMANT: u32 = 1;
+
 /// The packet filter of one network namespace.
 pub(super) struct NftSocket {
     socket: Socket,
@@ -36,7 +39,9 @@ impl NftSocket {
     pub(super) fn open() -> Result<Self> {
         match Socket::open(NETLINK_NETFILTER) {
             Ok(socket) => Ok(Self { socket }),
-            Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => Err(no_nf_tables()),
+            Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => {
+                Err(no_nf_tables())
+            }
             Err(error) => Err(Error::kernel("open a netfilter netlink socket", error)),
         }
     }
@@ -82,20 +87,27 @@ impl NftSocket {
         // A skeleton is compared whole; the order in which the kernel lists it means nothing.
         let skeleton = skeleton.map(|skeleton| {
             let known = Skeleton::new(mark);
-            if skeleton.clone().normalized() == known.clone().normalized() { known } else { skeleton }
+            if skeleton.clone().normalized() == known.clone().normalized() {
+                known
+            } else {
+                skeleton
+            }
         });
         Ok(Snapshot { generation, ruleset: Ruleset { skeleton, elements, passes }, foreign })
     }
 
     fn skeleton(&mut self, chains: &[AnyChain]) -> io::Result<Option<Skeleton>> {
-        let exists = self.socket.get(table::message(msg::GETTABLE, INET, TABLE), |_: Message| Some(()))?;
-        if exists.is_none() {
-            return Ok(None);
-        }
+        let request = table::message(msg::GETTABLE, INET, TABLE);
+        // NFTA_TABLE_FLAGS
+        let flags = |reply: Message| Some(reply.attributes().be32(2).unwrap_or(0));
+        let Some(flags) = self.socket.get(request, flags)? else { return Ok(None) };
         let request = table::message(msg::GETSET, INET, TABLE);
         let sets = self.socket.dump(&request, |reply| table::read_set(&reply))?;
         let ours = chains.iter().filter(|chain| chain.family == INET && chain.table == TABLE);
         let mut chains: Vec<_> = ours.map(table::our_chain).collect();
+        if flags & DORMANT != 0 {
+            chains.iter_mut().for_each(|chain| chain.hook = None);
+        }
         let request = table::message(msg::GETRULE, INET, TABLE);
         for any in self.socket.dump(&request, |reply| table::read_rule(&reply))? {
             if let Some(chain) = chains.iter_mut().find(|chain| chain.name == any.chain) {

@@ -219,7 +219,8 @@ impl Socket {
 
     fn push<T: NetlinkSerializable + Debug>(&mut self, payload: T, flags: u16) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(payload));
+        let mut message =
+            NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(payload));
         message.header.flags = flags;
         message.header.sequence_number = self.sequence;
         message.finalize();
@@ -239,15 +240,19 @@ impl Socket {
     }
 
     /// Receives one datagram and hands on its messages.
-    fn receive(&mut self, mut each: impl FnMut(&Header, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn receive(
+        &mut self,
+        mut each: impl FnMut(&Header, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         let inner = &self.inner;
         let room = &mut self.room;
-        let length = retry(|| inner.recv(&mut &mut room[..], 0)).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => {
-                io::Error::new(io::ErrorKind::TimedOut, "the kernel did not answer")
-            }
-            _ => error,
-        })?;
+        let length =
+            retry(|| inner.recv(&mut &mut room[..], 0)).map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    io::Error::new(io::ErrorKind::TimedOut, "the kernel did not answer")
+                }
+                _ => error,
+            })?;
         messages(&self.room[..length], &mut each)
     }
 }

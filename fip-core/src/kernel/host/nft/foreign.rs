@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use crate::binding::LinkName;
 use crate::nat::expr::{Expr, Meta, Verdict};
 use crate::nat::skeleton::Rule;
 use crate::nat::{Family, Foreign, Mark, Pass, TABLE};
@@ -13,10 +14,10 @@ use super::wire;
 
 /// `NF_INET_FORWARD`
 const FORWARD: u32 = 2;
-/// Docker's nftables backend: its table, its base chain, and the start of the names of the chains
-/// that drop what is not published, each followed by the name of the bridge.
+/// Docker's nftables backend: its table, and the start of the names of the chains that drop what is
+/// not published, each followed by the name of the bridge. `--bridge-accept-fwmark` puts a rule
+/// into each.
 const DOCKER_TABLE: &str = "docker-bridges";
-const DOCKER_FORWARD: &str = "filter-FORWARD";
 const DOCKER_GUARD: &str = "filter-forward-in__";
 
 impl NftSocket {
@@ -36,9 +37,9 @@ impl NftSocket {
         let mut dropping = Vec::new();
         for chain in chains.iter().filter(|chain| drops_forwarded(chain)) {
             let families = families(chain);
-            let open = families.iter().all(|family| {
-                chain.table == USER_CHAIN.0 && passes.contains_key(family)
-            });
+            let open = families
+                .iter()
+                .all(|family| chain.table == USER_CHAIN.0 && passes.contains_key(family));
             if !open && !self.accepts(chain.family, &chain.table, &chain.name, mark)? {
                 let nft = match chain.family {
                     INET => "inet",
@@ -55,18 +56,15 @@ impl NftSocket {
         &mut self,
         chains: &[AnyChain],
         mark: Mark,
-    ) -> io::Result<BTreeSet<(Family, crate::binding::LinkName)>> {
+    ) -> io::Result<BTreeSet<(Family, LinkName)>> {
         let mut guarded = BTreeSet::new();
-        for family in Family::ALL {
-            let links: Vec<_> = chains
-                .iter()
-                .filter(|chain| chain.family == family.nfproto() && chain.table == DOCKER_TABLE)
-                .filter_map(|chain| chain.name.strip_prefix(DOCKER_GUARD)?.parse().ok())
-                .collect();
-            let open = links.is_empty()
-                || self.accepts(family.nfproto(), DOCKER_TABLE, DOCKER_FORWARD, mark)?;
-            if !open {
-                guarded.extend(links.into_iter().map(|link| (family, link)));
+        for chain in chains.iter().filter(|chain| chain.table == DOCKER_TABLE) {
+            let family = Family::ALL.into_iter().find(|f| f.nfproto() == chain.family);
+            let link = chain.name.strip_prefix(DOCKER_GUARD).and_then(|link| link.parse().ok());
+            if let (Some(family), Some(link)) = (family, link)
+                && !self.accepts(chain.family, DOCKER_TABLE, &chain.name, mark)?
+            {
+                guarded.insert((family, link));
             }
         }
         Ok(guarded)
@@ -87,9 +85,9 @@ impl NftSocket {
 }
 
 fn has(chains: &[AnyChain], family: Family, table: &str, name: &str) -> bool {
-    chains.iter().any(|chain| {
-        chain.family == family.nfproto() && chain.table == table && chain.name == name
-    })
+    chains
+        .iter()
+        .any(|chain| chain.family == family.nfproto() && chain.table == table && chain.name == name)
 }
 
 fn drops_forwarded(chain: &AnyChain) -> bool {
@@ -112,7 +110,10 @@ fn pass(rules: &[AnyRule], mark: Mark) -> Pass {
     let place = rules.len().checked_sub(1 + usize::from(closing.is_some()));
     match ours.as_slice() {
         [] => Pass::Absent { before: closing },
-        [one] if accepts_mark(&one.rule, mark) && place.map(|at| rules[at].handle) == Some(one.handle) => {
+        [one]
+            if accepts_mark(&one.rule, mark)
+                && place.map(|at| rules[at].handle) == Some(one.handle) =>
+        {
             Pass::There { handle: one.handle }
         }
         _ => Pass::Misplaced {

@@ -8,8 +8,8 @@ use crate::binding::{LinkName, Protocol};
 use crate::diff::{Changes, PassChange, TableChange};
 use crate::kernel::Counter;
 use crate::nat::expr::Expr;
-use crate::nat::skeleton::{Chain, Field, Hook, HookPoint, Rule, Set, Skeleton, pass_rule};
-use crate::nat::{Family, Key, Note, TABLE, Value};
+use crate::nat::skeleton::{Chain, Field, Hook, HookPoint, Rule, Set, Skeleton};
+use crate::nat::{Family, Key, Note, TABLE, Value, pass_rule};
 
 use super::super::attributes::{Attributes, address_bytes, leading_address};
 use super::super::message::{Message, Writer};
@@ -302,7 +302,8 @@ fn read_element(
     })?;
     let address = |bytes| leading_address(bytes, family);
     let size = usize::from(family.bits() / 8);
-    let port = |bytes: &[u8], at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+    let port =
+        |bytes: &[u8], at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     if map == family.dnat() {
         Some((Key::Dnat(address(key)?), Value::Dnat(address(data?)?, note)))
     } else if map == family.port() {

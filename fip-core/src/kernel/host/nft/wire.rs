@@ -166,7 +166,9 @@ fn read_body(name: &str, body: Attributes<'_>) -> Option<Expr> {
         }
         "nat" => Expr::Nat {
             source: body.be32(1)? == 0,
-            family: Family::ALL.into_iter().find(|f| Some(u32::from(f.nfproto())) == body.be32(2))?,
+            family: Family::ALL
+                .into_iter()
+                .find(|f| Some(u32::from(f.nfproto())) == body.be32(2))?,
             address: slot(3)?,
             port: slot(5),
         },

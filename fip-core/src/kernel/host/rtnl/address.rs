@@ -10,8 +10,8 @@ use netlink_packet_route::address::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::message::Message;
-use crate::kernel::host::attributes::Attributes;
 use crate::binding::LINK_NAME_MAX;
+use crate::kernel::host::attributes::Attributes;
 use crate::kernel::{Address, AddressChange};
 
 /// The address protocol (`IFA_PROTO`, Linux 5.18) that marks an address as ours. The kernel itself

@@ -4,9 +4,7 @@
 
 use std::convert::Infallible;
 
-use netlink_packet_core::{
-    NetlinkDeserializable, NetlinkHeader, NetlinkSerializable,
-};
+use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NetlinkSerializable};
 use netlink_packet_route::RouteNetlinkMessage;
 
 use crate::kernel::host::attributes::Attributes;

@@ -9,8 +9,8 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::message::Message;
-use crate::kernel::host::attributes::{Attributes, address};
 use crate::kernel::Route;
+use crate::kernel::host::attributes::{Attributes, address};
 
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;

@@ -1,0 +1,318 @@
+//! What the table's chains do, rule by rule, each with nft's way to write it.
+
+use super::expr::{Ct, Expr, Header, Meta, Slot, Verdict};
+use super::skeleton::{Chain, Field, Hook, HookPoint, Rule, Set};
+use super::{Family, Mark};
+
+/// Before Docker's and everybody's destination translation (`dstnat` is -100): a published
+/// `0.0.0.0:80` must not swallow port 80 of a floating address.
+const DSTNAT: i32 = -110;
+/// Before Docker's masquerade (`srcnat` is 100).
+const SRCNAT: i32 = 90;
+const MANGLE: i32 = -150;
+const FILTER: i32 = -10;
+
+/// The chains, with this mark for connections that they translated.
+pub(super) fn chains(mark: Mark) -> Vec<Chain> {
+    let base = |name: &str, nat, point, priority, rules| Chain {
+        name: name.to_owned(),
+        hook: Some(Hook { nat, point, priority }),
+        rules,
+    };
+    let plain = |name: &str, rules| Chain { name: name.to_owned(), hook: None, rules };
+    let translate = || vec![jump("translate")];
+    vec![
+        plain("translate", translate_rules(mark)),
+        plain("sources", source_rules()),
+        base("marks", false, HookPoint::Prerouting, MANGLE, mark_rules(mark)),
+        base("prerouting", true, HookPoint::Prerouting, DSTNAT, translate()),
+        base("output", true, HookPoint::Output, DSTNAT, translate()),
+        base("forward", false, HookPoint::Forward, FILTER, forward_rules(mark)),
+        base("postrouting", true, HookPoint::Postrouting, SRCNAT, postrouting_rules(mark)),
+    ]
+}
+
+/// The sets and maps.
+pub(super) fn sets() -> Vec<Set> {
+    let set = |name: &str, key: &[Field], data: &[Field], interval, counter| Set {
+        name: name.to_owned(),
+        key: key.to_vec(),
+        data: data.to_vec(),
+        interval,
+        counter,
+    };
+    let of = |family: Family| {
+        let address = match family {
+            Family::V4 => Field::Ipv4,
+            Family::V6 => Field::Ipv6,
+        };
+        let port = [address, Field::Protocol, Field::Port];
+        [
+            set(family.dnat(), &[address], &[address], false, true),
+            set(family.port(), &port, &[address, Field::Port], false, true),
+            set(family.snat(), &[Field::LinkName, address], &[address], false, false),
+            set(family.hairpin(), &[address, address], &[], true, false),
+        ]
+    };
+    Family::ALL.into_iter().flat_map(of).collect()
+}
+
+/// Gives every packet of a translated connection the packet mark, both directions, and counts
+/// what arrives for a floating address. The first packet of a connection is not marked yet: it is
+/// counted by the lookup that translates it.
+fn mark_rules(mark: Mark) -> Vec<Rule> {
+    let m = mark.bits();
+    let mut rules = vec![
+        rule(
+            format!("ct mark & {mark} != {mark} return"),
+            [marked(m, false).as_slice(), &[Expr::Verdict(Verdict::Return)]].concat(),
+        ),
+        rule(format!("meta mark set meta mark | {mark}"), set_packet_mark(!m, m).to_vec()),
+        rule(
+            "ct direction reply return".to_owned(),
+            vec![
+                Expr::Ct { key: Ct::Direction, slot: 0 },
+                Expr::Compare { slot: 0, equal: true, value: vec![1] },
+                Expr::Verdict(Verdict::Return),
+            ],
+        ),
+    ];
+    for family in Family::ALL {
+        for (text, load, set) in [
+            (
+                format!("{} daddr . meta l4proto . th dport", family.nft()),
+                port_key(family),
+                family.port(),
+            ),
+            (format!("{} daddr", family.nft()), daddr(family), family.dnat()),
+        ] {
+            rules.push(rule(
+                format!("{text} @{set} return"),
+                [
+                    &is_family(family)[..],
+                    &load,
+                    &[lookup(set, None), Expr::Verdict(Verdict::Return)],
+                ]
+                .concat(),
+            ));
+        }
+    }
+    rules
+}
+
+/// Marks the connection, translates it if a map knows its destination (which ends the chain), and
+/// takes the mark off again if none does. Ports win over whole addresses.
+fn translate_rules(mark: Mark) -> Vec<Rule> {
+    let m = mark.bits();
+    let mut rules = vec![
+        rule(format!("ct mark set ct mark | {mark}"), set_connection_mark(!m, m).to_vec()),
+        rule(format!("meta mark set meta mark | {mark}"), set_packet_mark(!m, m).to_vec()),
+    ];
+    for family in Family::ALL {
+        let nft = family.nft();
+        let port_slot = family.slots();
+        rules.push(rule(
+            format!("dnat {nft} to {nft} daddr . meta l4proto . th dport map @{}", family.port()),
+            [
+                &is_family(family)[..],
+                &port_key(family),
+                &[lookup(family.port(), Some(0)), nat(false, family, Some(port_slot))],
+            ]
+            .concat(),
+        ));
+        rules.push(rule(
+            format!("dnat {nft} to {nft} daddr map @{}", family.dnat()),
+            [
+                &is_family(family)[..],
+                &daddr(family),
+                &[lookup(family.dnat(), Some(0)), nat(false, family, None)],
+            ]
+            .concat(),
+        ));
+    }
+    let off = Mark::invert(mark);
+    rules.push(rule(format!("ct mark set ct mark & {off}"), set_connection_mark(!m, 0).to_vec()));
+    rules.push(rule(format!("meta mark set meta mark & {off}"), set_packet_mark(!m, 0).to_vec()));
+    rules
+}
+
+/// Marks what workloads start themselves and what will leave with a floating source address, so
+/// that it passes foreign firewalls as their answers do.
+fn forward_rules(mark: Mark) -> Vec<Rule> {
+    const NEW: u32 = 8;
+    let m = mark.bits();
+    Family::ALL
+        .into_iter()
+        .map(|family| {
+            let text = format!(
+                "ct state new oifname . {} saddr @{} ct mark set ct mark | {mark} meta mark set meta mark | {mark}",
+                family.nft(),
+                family.snat()
+            );
+            rule(
+                text,
+                [
+                    &ct_bits(Ct::State, NEW)[..],
+                    &is_family(family),
+                    &snat_key(family),
+                    &[lookup(family.snat(), None)],
+                    &set_connection_mark(!m, m),
+                    &set_packet_mark(!m, m),
+                ]
+                .concat(),
+            )
+        })
+        .collect()
+}
+
+fn postrouting_rules(mark: Mark) -> Vec<Rule> {
+    const DNAT: u32 = 0x20;
+    let m = mark.bits();
+    let mut rules = vec![rule(
+        format!("ct status dnat ct mark & {mark} == {mark} jump sources"),
+        [
+            &ct_bits(Ct::Status, DNAT)[..],
+            &marked(m, true),
+            &[Expr::Verdict(Verdict::Jump("sources".to_owned()))],
+        ]
+        .concat(),
+    )];
+    rules.extend(Family::ALL.into_iter().map(|family| {
+        let nft = family.nft();
+        rule(
+            format!("snat {nft} to oifname . {nft} saddr map @{}", family.snat()),
+            [
+                &is_family(family)[..],
+                &snat_key(family),
+                &[lookup(family.snat(), Some(0)), nat(true, family, None)],
+            ]
+            .concat(),
+        )
+    }));
+    rules
+}
+
+/// The source of a connection to a floating address. Hairpin: caller and workload are in one
+/// subnet, so the answer would not come back through this host. The host itself: the kernel chose
+/// the floating address as its source. All others keep their own address, said explicitly so
+/// that a later masquerade (Docker's) does not hide it.
+fn source_rules() -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for family in Family::ALL {
+        let nft = family.nft();
+        let both = [
+            address(family, true, 0),
+            address(family, false, family.slots()),
+            lookup(family.hairpin(), None),
+            Expr::Masquerade,
+        ];
+        rules.push(rule(
+            format!("{nft} saddr . {nft} daddr @{} masquerade", family.hairpin()),
+            [&is_family(family)[..], &both].concat(),
+        ));
+        let own = [address(family, true, 0), lookup(family.dnat(), None), Expr::Masquerade];
+        rules.push(rule(
+            format!("{nft} saddr @{} masquerade", family.dnat()),
+            [&is_family(family)[..], &own].concat(),
+        ));
+        let same = [address(family, true, 0), nat(true, family, None)];
+        rules.push(rule(
+            format!("snat {nft} to {nft} saddr"),
+            [&is_family(family)[..], &same].concat(),
+        ));
+    }
+    rules
+}
+
+/// `meta mark & MARK == MARK counter accept`: lets our connections through a foreign chain.
+pub fn pass_rule(mark: Mark) -> Rule {
+    let m = mark.bits();
+    rule(
+        format!("meta mark & {mark} == {mark} counter accept"),
+        vec![
+            Expr::Meta { key: Meta::Mark, slot: 0 },
+            Expr::Bitwise { slot: 0, mask: m, xor: 0 },
+            Expr::Compare { slot: 0, equal: true, value: m.to_ne_bytes().to_vec() },
+            Expr::Counter,
+            Expr::Verdict(Verdict::Accept),
+        ],
+    )
+}
+
+fn rule(text: String, exprs: Vec<Expr>) -> Rule {
+    Rule { text, exprs }
+}
+
+fn jump(chain: &str) -> Rule {
+    rule(format!("jump {chain}"), vec![Expr::Verdict(Verdict::Jump(chain.to_owned()))])
+}
+
+fn marked(m: u32, equal: bool) -> [Expr; 3] {
+    [
+        Expr::Ct { key: Ct::Mark, slot: 0 },
+        Expr::Bitwise { slot: 0, mask: m, xor: 0 },
+        Expr::Compare { slot: 0, equal, value: m.to_ne_bytes().to_vec() },
+    ]
+}
+
+fn ct_bits(key: Ct, bits: u32) -> [Expr; 3] {
+    [
+        Expr::Ct { key, slot: 0 },
+        Expr::Bitwise { slot: 0, mask: bits, xor: 0 },
+        Expr::Compare { slot: 0, equal: false, value: vec![0; 4] },
+    ]
+}
+
+fn set_packet_mark(mask: u32, xor: u32) -> [Expr; 3] {
+    [
+        Expr::Meta { key: Meta::Mark, slot: 0 },
+        Expr::Bitwise { slot: 0, mask, xor },
+        Expr::SetMetaMark(0),
+    ]
+}
+
+fn set_connection_mark(mask: u32, xor: u32) -> [Expr; 3] {
+    [Expr::Ct { key: Ct::Mark, slot: 0 }, Expr::Bitwise { slot: 0, mask, xor }, Expr::SetCtMark(0)]
+}
+
+fn is_family(family: Family) -> [Expr; 2] {
+    [
+        Expr::Meta { key: Meta::NfProto, slot: 0 },
+        Expr::Compare { slot: 0, equal: true, value: vec![family.nfproto()] },
+    ]
+}
+
+fn address(family: Family, source: bool, slot: Slot) -> Expr {
+    let (offset, length) = match (family, source) {
+        (Family::V4, true) => (12, 4),
+        (Family::V4, false) => (16, 4),
+        (Family::V6, true) => (8, 16),
+        (Family::V6, false) => (24, 16),
+    };
+    Expr::Payload { header: Header::Network, offset, length, slot }
+}
+
+fn daddr(family: Family) -> Vec<Expr> {
+    vec![address(family, false, 0)]
+}
+
+fn port_key(family: Family) -> Vec<Expr> {
+    let next = family.slots();
+    vec![
+        address(family, false, 0),
+        Expr::Meta { key: Meta::L4Proto, slot: next },
+        Expr::Payload { header: Header::Transport, offset: 2, length: 2, slot: next + 1 },
+    ]
+}
+
+fn snat_key(family: Family) -> [Expr; 2] {
+    [Expr::Meta { key: Meta::OifName, slot: 0 }, address(family, true, 4)]
+}
+
+fn lookup(set: &str, result: Option<Slot>) -> Expr {
+    Expr::Lookup { set: set.to_owned(), slot: 0, result }
+}
+
+fn nat(source: bool, family: Family, port: Option<Slot>) -> Expr {
+    Expr::Nat { source, family, address: 0, port }
+}
