@@ -392,4 +392,4 @@ pub struct Foreign {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
