@@ -1,6 +1,7 @@
 //! What binding costs in a running process, with 0, 1,000 and 10,000 bindings present, on the real
 //! kernel, in a network namespace of its own. The rows `floor_*` make the same changes (two map
 //! elements in one transaction, and one address) without anything that decides what to change.
+#![allow(clippy::expect_used)]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;

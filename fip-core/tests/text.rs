@@ -3,12 +3,12 @@
 
 mod lab;
 
+use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::diff::{Changes, TableChange, diff};
 use fip_core::fip::{BindOptions, Report};
 use fip_core::kernel::host::Host;
 use fip_core::kernel::{Commit, Nft};
 use fip_core::nat::{self, Elements, Family, Mark, Pass, Ruleset, Skeleton};
-use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::{Binding, FloatingIps, LinkName, Options, Owner};
 use lab::Ns;
 
@@ -152,8 +152,7 @@ fn a_saved_ruleset_is_the_same_when_it_is_restored() {
     before.iptables("-P FORWARD DROP");
     let mut kernel = open(&before);
     let chains = [(Family::V4, Pass::There { handle: 0 })].into();
-    let desired =
-        Ruleset { skeleton: Some(skeleton()), elements: some_elements(), passes: chains };
+    let desired = Ruleset { skeleton: Some(skeleton()), elements: some_elements(), passes: chains };
     let changes = changes_to(&desired, &mut kernel);
     commit(&mut kernel, &changes);
     after.nft_script(&before.nft("list ruleset"));
@@ -234,7 +233,8 @@ fn what_others_change_in_the_table_is_seen_and_repaired() {
 
 #[test]
 fn a_removed_rule_is_seen_and_repaired() {
-    for chain in ["translate", "sources", "marks", "prerouting", "output", "forward", "postrouting"] {
+    for chain in ["translate", "sources", "marks", "prerouting", "output", "forward", "postrouting"]
+    {
         let mut host = Altered::new();
         let listed = host.host.nft(&format!("-a list chain inet fip {chain}"));
         let last = listed.lines().rfind(|line| line.contains("# handle")).unwrap();
@@ -266,7 +266,9 @@ fn an_element_made_by_hand_is_held_by_nobody_known() {
 fn comments_that_are_not_ours_are_read_without_harm() {
     let mut host = Altered::new();
     for (place, comment) in
-        ["owner=", "owner=a b", "uplink=../..", "owner=x uplink=", "\\ = ; # é", ""].iter().enumerate()
+        ["owner=", "owner=a b", "uplink=../..", "owner=x uplink=", "\\ = ; # é", ""]
+            .iter()
+            .enumerate()
     {
         host.host.nft_script(&format!(
             "add element inet fip dnat4 {{ 192.0.2.{} comment \"{comment}\" : 172.18.0.9 }}",

@@ -49,7 +49,7 @@ pub enum Field {
 
 impl Field {
     /// The size in bytes.
-    pub fn len(self) -> usize {
+    pub fn size(self) -> usize {
         match self {
             Self::Ipv4 => 4,
             Self::Ipv6 | Self::LinkName => 16,

@@ -1,3 +1,5 @@
+use std::sync::{Arc, LazyLock};
+
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
 
@@ -67,11 +69,10 @@ pub(crate) fn element() -> impl Strategy<Value = (Key, Value)> {
     family().prop_flat_map(|family| {
         let dnat = (floating(family), fixed(family), note())
             .prop_map(|(floating, fixed, note)| (Key::Dnat(floating), Value::Dnat(fixed, note)));
-        let port = (floating(family), protocol(), 1..=3u16, fixed(family), 1u16.., note()).prop_map(
-            |(floating, protocol, port, fixed, fixed_port, note)| {
+        let port = (floating(family), protocol(), 1..=3u16, fixed(family), 1u16.., note())
+            .prop_map(|(floating, protocol, port, fixed, fixed_port, note)| {
                 (Key::Port(floating, protocol, port), Value::Port(fixed, fixed_port, note))
-            },
-        );
+            });
         let snat = (link_name(), fixed(family), floating(family))
             .prop_map(|(link, fixed, floating)| (Key::Snat(link, fixed), Value::Snat(floating)));
         let hairpin = network(family).prop_map(|network| (Key::Hairpin(network), Value::Member));
@@ -85,11 +86,13 @@ pub(crate) fn any_elements() -> impl Strategy<Value = Elements> {
 
 /// A table as we make it, or one that somebody altered.
 pub(crate) fn any_skeleton() -> impl Strategy<Value = Skeleton> {
-    let mark = (0..32u32).prop_map(|bit| Mark::new(1 << bit).unwrap());
-    (mark, option::weighted(0.3, 0..7usize)).prop_map(|(mark, altered)| {
-        let mut skeleton = Skeleton::new(mark);
+    static ALL: LazyLock<Vec<Skeleton>> = LazyLock::new(|| {
+        (0..32).map(|bit| Skeleton::new(Mark::new(1 << bit).unwrap())).collect()
+    });
+    (0..32usize, option::weighted(0.3, 0..7usize)).prop_map(|(bit, altered)| {
+        let mut skeleton = ALL[bit].clone();
         if let Some(place) = altered {
-            std::sync::Arc::make_mut(&mut skeleton.chains)[place].rules.pop();
+            Arc::make_mut(&mut skeleton.chains)[place].rules.pop();
         }
         skeleton
     })
@@ -144,7 +147,8 @@ fn ports_of_one_workload_are_one_binding() {
     let ports = |fixed, list: &[&str]| {
         binding("192.0.2.20", fixed).with_ports(list.iter().map(|port| port.parse().unwrap()))
     };
-    let (one, other) = (ports("172.18.0.2", &["tcp:80", "udp:53"]), ports("172.18.0.3", &["tcp:22"]));
+    let (one, other) =
+        (ports("172.18.0.2", &["tcp:80", "udp:53"]), ports("172.18.0.3", &["tcp:22"]));
     let whole = binding("192.0.2.20", "172.18.0.2");
     let list = [&one, &other, &whole].map(|binding| elements(binding, &name("eth0"), None));
     let found = bindings(&list.into_iter().flatten().collect());

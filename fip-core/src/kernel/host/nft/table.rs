@@ -134,7 +134,7 @@ fn encode_set(set: &Set, id: u32) -> Message {
             w.nest(9, |w| {
                 w.nest(2, |w| {
                     for field in &set.key {
-                        w.nest(wire::LIST_ELEM, |w| _ = w.be32(1, field.len() as u32));
+                        w.nest(wire::LIST_ELEM, |w| _ = w.be32(1, field.size() as u32));
                     }
                 });
             });
@@ -169,8 +169,8 @@ fn type_of(fields: &[Field]) -> u32 {
 /// The size in bytes: parts of a concatenation are padded to registers.
 fn length_of(fields: &[Field]) -> u32 {
     match fields {
-        [one] => one.len() as u32,
-        several => several.iter().map(|field| field.len().next_multiple_of(4) as u32).sum(),
+        [one] => one.size() as u32,
+        several => several.iter().map(|field| field.size().next_multiple_of(4) as u32).sum(),
     }
 }
 
@@ -250,7 +250,7 @@ fn key_bytes(key: &Key) -> (Vec<u8>, Option<Vec<u8>>) {
         }
         Key::Snat(uplink, fixed) => {
             let mut bytes = uplink.as_str().as_bytes().to_vec();
-            bytes.resize(Field::LinkName.len(), 0);
+            bytes.resize(Field::LinkName.size(), 0);
             bytes.extend(address_bytes(*fixed));
             (bytes, None)
         }
@@ -311,10 +311,10 @@ fn read_element(
         let key = Key::Port(address(key)?, protocol, port(key, size + 4)?);
         Some((key, Value::Port(address(data?)?, port(data?, size)?, note)))
     } else if map == family.snat() {
-        let name = key.get(..Field::LinkName.len())?;
+        let name = key.get(..Field::LinkName.size())?;
         let name = std::str::from_utf8(name).ok()?.trim_end_matches('\0');
         let uplink: LinkName = name.parse().ok()?;
-        let fixed = address(&key[Field::LinkName.len()..])?;
+        let fixed = address(&key[Field::LinkName.size()..])?;
         Some((Key::Snat(uplink, fixed), Value::Snat(address(data?)?)))
     } else {
         let network = range(address(key)?, address(end?)?)?;
