@@ -12,7 +12,7 @@ use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::diff::Changes;
 use fip_core::fip::BindOptions;
 use fip_core::kernel::host::Host;
-use fip_core::kernel::{AddressChange, Nft, Rtnl};
+use fip_core::kernel::{AddressChange, Commit, Nft, Rtnl};
 use fip_core::{Binding, FloatingIps, LinkName, Options, Owner, address, nat};
 
 const COUNTS: [usize; 3] = [0, 1_000, 10_000];
@@ -157,7 +157,8 @@ impl Floor {
 
     fn bind(&mut self) {
         if !std::mem::replace(&mut self.bound, true) {
-            self.host.commit(&self.add, self.generation).expect("commit");
+            let done = self.host.commit(&self.add, self.generation).expect("commit");
+            assert_eq!(done, Commit::Done);
             self.generation += 1;
             self.host.change_addresses(std::slice::from_ref(&self.address)).expect("address");
         }
@@ -167,7 +168,8 @@ impl Floor {
         if std::mem::replace(&mut self.bound, false) {
             let AddressChange::Add(address) = self.address.clone() else { return };
             self.host.change_addresses(&[AddressChange::Remove(address)]).expect("address");
-            self.host.commit(&self.remove, self.generation).expect("commit");
+            let done = self.host.commit(&self.remove, self.generation).expect("commit");
+            assert_eq!(done, Commit::Done);
             self.generation += 1;
         }
     }

@@ -1,5 +1,6 @@
 //! The floating addresses on the links: which link, whether at all, put there and taken away.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
@@ -85,7 +86,7 @@ impl Links {
         if let Some(name) = named {
             return self.named(name).ok_or_else(|| Error::not_found("link named", name));
         }
-        let on_link = self.subnets_with(floating).find_map(|address| self.with_index(address.link));
+        let on_link = self.subnet_with(floating).and_then(|address| self.with_index(address.link));
         let by_default = || {
             let defaults = self.routes.iter().filter(|route| {
                 route.destination.prefix() == 0 && route.destination.is_ipv4() == floating.is_ipv4()
@@ -95,16 +96,17 @@ impl Links {
         on_link.or_else(by_default).ok_or(Error::NoUplink(floating))
     }
 
-    /// The subnets that hold an address, longest prefix first, loopback's left out.
+    /// The subnets that hold an address, loopback's left out.
     fn subnets_with(&self, address: IpAddr) -> impl Iterator<Item = &Address> {
-        let mut found: Vec<&Address> = self
-            .subnets
+        self.subnets
             .iter()
-            .filter(|subnet| subnet.network.contains(address))
+            .filter(move |subnet| subnet.network.contains(address))
             .filter(|subnet| self.with_index(subnet.link).is_none_or(|link| !link.loopback))
-            .collect();
-        found.sort_by_key(|subnet| std::cmp::Reverse(subnet.network.prefix()));
-        found.into_iter()
+    }
+
+    /// The one of them with the longest prefix.
+    fn subnet_with(&self, address: IpAddr) -> Option<&Address> {
+        self.subnets_with(address).min_by_key(|subnet| Reverse(subnet.network.prefix()))
     }
 
     /// Refuses what this host knows to be somebody else's: its own addresses, its gateways, and
@@ -146,13 +148,13 @@ impl Links {
 
     /// The subnet of this host that holds a fixed address.
     pub fn network_of(&self, fixed: IpAddr) -> Option<IpNetwork> {
-        self.subnets_with(fixed).next().map(|address| subnet(&address.network))
+        self.subnet_with(fixed).map(|address| subnet(&address.network))
     }
 
     /// The link by which a fixed address is reached, unless only by a default route.
     pub fn toward(&self, fixed: IpAddr) -> Option<&Link> {
         let own = self.by_address.get(&fixed).and_then(|list| list.first()).map(|own| own.link);
-        let on_link = || self.subnets_with(fixed).next().map(|address| address.link);
+        let on_link = || self.subnet_with(fixed).map(|address| address.link);
         let routed = || {
             let routes = self.routes.iter().filter(|route| {
                 route.destination.prefix() > 0 && route.destination.contains(fixed)

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ pub const OWNER_MAX: usize = 80;
 /// The name of a network link, such as `eth0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct LinkName(String);
+pub struct LinkName(Arc<str>);
 
 impl LinkName {
     /// The name as text.
@@ -41,7 +42,7 @@ impl FromStr for LinkName {
             && text != ".."
             && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':' && b != b'"');
         if valid {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(Error::parse(text, "a link name (1 to 15 visible characters, no '/' or ':')"))
         }
@@ -51,7 +52,7 @@ impl FromStr for LinkName {
 /// Who holds a binding. Reconciling touches only the bindings of its owner.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Owner(String);
+pub struct Owner(Arc<str>);
 
 impl Owner {
     /// The owner's name.
@@ -62,7 +63,7 @@ impl Owner {
 
 impl Default for Owner {
     fn default() -> Self {
-        Self("cli".to_owned())
+        Self("cli".into())
     }
 }
 
@@ -73,7 +74,7 @@ impl FromStr for Owner {
         let valid = (1..=OWNER_MAX).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/@+-".contains(&b));
         if valid {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(Error::parse(text, "an owner (1 to 80 of A-Z a-z 0-9 . _ : / @ + -)"))
         }
@@ -347,7 +348,7 @@ macro_rules! text_conversions {
         }
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
     )*};

@@ -1,6 +1,8 @@
 //! What both kernels must do alike: the real one, in a namespace, and the one in memory. Where
 //! they differ, the one in memory is wrong.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod lab;
 
 mod contract {

@@ -1,6 +1,8 @@
 //! What is interrupted between any two steps attracts no packets, and is finished by calling
 //! again: in the same process, or after a crash in another one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::net::IpAddr;
 
 use fip_core::claim::{Claim, RivalPolicy};

@@ -1,6 +1,8 @@
 //! The text of changes is true: what it says to nft is what netlink does, and the other way round.
 //! nft(8) is the witness, on the real kernel.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod lab;
 
 use fip_core::claim::{Claim, RivalPolicy};
@@ -162,6 +164,40 @@ fn a_saved_ruleset_is_the_same_when_it_is_restored() {
     assert_eq!(restored.ruleset, desired);
 }
 
+/// iptables writes the rule in its own words, with the comment as a match.
+#[test]
+fn the_rule_in_a_users_chain_survives_iptables() {
+    for (family, save, restore) in [
+        (Family::V4, "iptables-nft-save", "iptables-nft-restore"),
+        (Family::V6, "ip6tables-nft-save", "ip6tables-nft-restore"),
+    ] {
+        let ns = Ns::new("host");
+        ns.iptables("-N DOCKER-USER");
+        ns.ip6tables("-N DOCKER-USER");
+        let mut kernel = open(&ns);
+        let pass = |there: bool| match there {
+            true => Pass::There { handle: 0 },
+            false => Pass::Absent { before: None },
+        };
+        let passes = |there| Family::ALL.map(|each| (each, pass(there && each == family))).into();
+        let desired = |there| Ruleset {
+            skeleton: Some(skeleton()),
+            passes: passes(there),
+            ..Ruleset::default()
+        };
+        let changes = changes_to(&desired(true), &mut kernel);
+        commit(&mut kernel, &changes);
+        let saved = ns.tool(save, &[], "");
+        assert!(saved.contains("--comment fip"), "{saved}");
+        ns.tool(restore, &[], &saved);
+        assert_eq!(ns.tool(save, &[], "").matches("--comment fip").count(), 1);
+        assert_eq!(kernel.snapshot().unwrap().ruleset, desired(true));
+        let changes = changes_to(&desired(false), &mut kernel);
+        commit(&mut kernel, &changes);
+        assert!(!ns.tool(save, &[], "").contains("fip"));
+    }
+}
+
 /// A host with three bindings of two owners.
 struct Altered {
     host: Ns,
@@ -251,13 +287,14 @@ fn an_element_made_by_hand_is_held_by_nobody_known() {
     host.host.nft_script("add element inet fip dnat4 { 192.0.2.99 : 172.18.0.9 }");
     let unknown: Owner = "unknown".parse().unwrap();
     let theirs = whole("192.0.2.99", "172.18.0.9").owned_by(unknown.clone()).with_egress(false);
-    assert_eq!(host.fips.bindings(&unknown).unwrap(), [theirs.clone()]);
+    let by_hand = host.fips.bindings(&unknown).unwrap();
+    assert_eq!(by_hand, [theirs]);
     let error = bind(&mut host.fips, &whole("192.0.2.99", "172.18.0.2")).unwrap_err();
     assert_eq!(error.to_string(), "192.0.2.99 is already bound to 172.18.0.9 by unknown");
     // It outlives a repair.
     host.host.nft("flush chain inet fip marks");
     bind(&mut host.fips, &whole("192.0.2.20", "172.18.0.2")).unwrap();
-    assert_eq!(host.fips.bindings(&unknown).unwrap(), [theirs]);
+    assert_eq!(host.fips.bindings(&unknown).unwrap(), by_hand);
     host.fips.unbind("192.0.2.99".parse().unwrap(), &[], &unknown).unwrap();
     assert_eq!(host.fips.kernel().snapshot().unwrap().ruleset, host.before);
 }

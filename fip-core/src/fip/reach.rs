@@ -145,9 +145,14 @@ impl<K: Kernel> FloatingIps<K> {
         let began = Instant::now();
         // Until this call has come to its end.
         let unsure = std::mem::replace(&mut self.unsure, true);
-        while !self.commit(&step, options)? {
-            // The addresses that go are gone all the same.
-            report.changes.extend(step.plan.removals());
+        loop {
+            if self.is_current(&step.plan)? {
+                if self.commit(&step, options)? {
+                    break;
+                }
+                // The addresses that go are gone all the same.
+                report.changes.extend(step.plan.removals());
+            }
             if began.elapsed() > PATIENCE {
                 return Err(Error::Busy("other programs kept changing the ruleset".to_owned()));
             }
@@ -189,6 +194,13 @@ impl<K: Kernel> FloatingIps<K> {
         let mark = self.options.mark.or(view.mark()).unwrap_or_default();
         let strays = Strays::new(bindings, mark, view.links.own());
         self.kernel.forget_strays(&strays)
+    }
+
+    /// Whether nobody changed the ruleset since: the addresses that go, go first, and cannot be
+    /// taken back when the rules are refused.
+    fn is_current(&mut self, plan: &Plan) -> Result<bool> {
+        let known = self.view.as_ref().map(|view| view.snapshot.generation);
+        Ok(plan.removals().is_empty() || known == Some(self.kernel.generation()?))
     }
 
     /// Does what is planned; false if the plan is out of date.

@@ -94,12 +94,12 @@ pub(super) fn obstacles(view: &View, binding: &Binding, mark: Mark) -> Vec<Strin
         None => found.push(format!("{fixed} is in no subnet of this host: it may be unreachable")),
     }
     let family = Family::of(fixed);
-    let bit = format!("{:#x}", mark.bits());
+    let bit = mark.bits();
     for (chain, families) in &view.snapshot.foreign.dropping {
         if families.contains(&family) {
             found.push(format!(
                 "the chain {chain} drops forwarded packets; if its rules do not accept them, add: \
-                 nft insert rule {chain} meta mark and {bit} == {bit} accept"
+                 nft insert rule {chain} meta mark and {bit:#x} == {bit:#x} accept"
             ));
         }
     }
@@ -107,7 +107,7 @@ pub(super) fn obstacles(view: &View, binding: &Binding, mark: Mark) -> Vec<Strin
         |link: &&Link| view.snapshot.foreign.guarded.contains(&(family, link.name.clone()));
     if let Some(link) = toward.filter(guarded) {
         found.push(format!(
-            "Docker drops what is not published on {}; start dockerd with --bridge-accept-fwmark={bit}/{bit}",
+            "Docker drops what is not published on {}; start dockerd with --bridge-accept-fwmark={bit:#x}/{bit:#x}",
             link.name
         ));
     }

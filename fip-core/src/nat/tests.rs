@@ -86,9 +86,8 @@ pub(crate) fn any_elements() -> impl Strategy<Value = Elements> {
 
 /// A table as we make it, or one that somebody altered.
 pub(crate) fn any_skeleton() -> impl Strategy<Value = Skeleton> {
-    static ALL: LazyLock<Vec<Skeleton>> = LazyLock::new(|| {
-        (0..32).map(|bit| Skeleton::new(Mark::new(1 << bit).unwrap())).collect()
-    });
+    static ALL: LazyLock<Vec<Skeleton>> =
+        LazyLock::new(|| (0..32).map(|bit| Skeleton::new(Mark::new(1 << bit).unwrap())).collect());
     (0..32usize, option::weighted(0.3, 0..7usize)).prop_map(|(bit, altered)| {
         let mut skeleton = ALL[bit].clone();
         if let Some(place) = altered {

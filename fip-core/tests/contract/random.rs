@@ -3,7 +3,7 @@
 use fip_core::claim::RivalPolicy;
 use fip_core::error::Chain;
 use fip_core::fip::{BindOptions, Report};
-use fip_core::kernel::{Kernel, Nft, Rtnl};
+use fip_core::kernel::{Nft, Rtnl};
 use fip_core::nat::{Family, Skeleton};
 use fip_core::{Binding, FloatingIps, Owner};
 use proptest::prelude::*;

@@ -150,6 +150,11 @@ impl NftSocket {
 
     /// See [`crate::kernel::Nft::commit`].
     pub(super) fn commit(&mut self, changes: &Changes, generation: u32) -> Result<Commit> {
+        if changes.is_empty() {
+            // The kernel would take note of nothing and, before Linux 6.10, answer nothing.
+            let current = self.generation()? == generation;
+            return Ok(if current { Commit::Done } else { Commit::Stale });
+        }
         let control = |kind| Message::new(0, kind, 0).with_resource(NFTABLES);
         let begin = control(BATCH_BEGIN).with(|w| _ = w.be32(BATCH_GENID, generation));
         let mut messages = vec![(begin, 0)];
@@ -170,3 +175,6 @@ fn no_nf_tables() -> Error {
         hint: "use a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET and CONFIG_NFT_NAT (5.6 or newer), or load the module: modprobe nf_tables".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

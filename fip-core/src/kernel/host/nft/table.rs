@@ -317,8 +317,10 @@ fn read_element(
         let fixed = address(&key[Field::LinkName.size()..])?;
         Some((Key::Snat(uplink, fixed), Value::Snat(address(data?)?)))
     } else {
-        let network = range(address(key)?, address(end?)?)?;
-        Some((Key::Hairpin(network), Value::Member))
+        let end = end?;
+        let found = Key::Hairpin(range(address(key)?, address(end)?)?);
+        // Another range than that of a network paired with itself is none of ours.
+        (key_bytes(&found) == (key.to_vec(), Some(end.to_vec()))).then_some((found, Value::Member))
     }
 }
 
