@@ -200,9 +200,12 @@ mod tests {
     fn a_port_that_stays_with_its_workload_is_kept() {
         let whole = binding("172.18.0.2", &[]);
         let port = binding("172.18.0.2", &["tcp:80"]);
-        assert_eq!(which(&[whole.clone()], &[whole.clone(), port]), []);
+        assert_eq!(which(std::slice::from_ref(&whole), &[whole.clone(), port]), []);
         let other = binding("172.18.0.2", &["tcp:80:8080"]);
-        assert_eq!(which(&[whole.clone()], &[whole, other]), [Which::Only(vec![HTTP])]);
+        assert_eq!(
+            which(std::slice::from_ref(&whole), &[whole.clone(), other]),
+            [Which::Only(vec![HTTP])]
+        );
     }
 
     const MARK: u32 = 0x1000;
@@ -310,6 +313,9 @@ mod tests {
     #[test]
     fn egress_alone_concerns_only_what_the_workload_started() {
         let whole = binding("172.18.0.2", &[]);
-        assert_eq!(which(&[whole.clone()], &[whole.with_egress(false)]), [Which::Outbound]);
+        assert_eq!(
+            which(std::slice::from_ref(&whole), &[whole.clone().with_egress(false)]),
+            [Which::Outbound]
+        );
     }
 }

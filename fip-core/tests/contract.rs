@@ -8,6 +8,7 @@ mod lab;
 mod contract {
     pub(crate) mod addresses;
     pub(crate) mod bindings;
+    pub(crate) mod bridges;
     pub(crate) mod links;
     pub(crate) mod monitor;
     pub(crate) mod privilege;
@@ -90,6 +91,7 @@ on_both! {
         a_waker_ends_a_wait
         claims_are_heard_on_the_uplinks_only
         a_watch_repairs_what_others_destroy
+        a_watch_announces_again_when_the_carrier_returns
         a_watch_yields_to_a_newer_claim;
     bindings:
         a_whole_address_comes_and_goes
@@ -104,4 +106,7 @@ on_both! {
         a_new_subnet_is_a_new_hairpin
         subnets_within_each_other_are_one_hairpin
         what_cannot_be_bound_changes_nothing;
+    bridges:
+        a_bridge_is_ensured_and_deleted
+        a_workload_is_attached_and_detached;
 }

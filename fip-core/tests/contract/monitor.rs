@@ -150,6 +150,26 @@ pub(crate) fn a_watch_repairs_what_others_destroy(scene: &impl Scene) {
     assert_eq!(list(scene), state);
 }
 
+pub(crate) fn a_watch_announces_again_when_the_carrier_returns(scene: &impl Scene) {
+    let mut watch = watch(scene, &[binding("192.0.2.20", "172.18.0.2")]);
+    repair(&mut watch);
+    scene.plug(false);
+    loop {
+        match watch.next(late()).unwrap() {
+            Some(Event::Warning(text)) if text.contains("no carrier") => break,
+            Some(_) => {}
+            None => panic!("no warning"),
+        }
+    }
+    scene.plug(true);
+    match watch.next(late()).unwrap() {
+        Some(Event::Announced { link, addresses }) => {
+            assert_eq!((link.as_str(), addresses), ("eth0", 1));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 pub(crate) fn a_watch_yields_to_a_newer_claim(scene: &impl Scene) {
     let mut watch = watch(scene, &[binding("192.0.2.20", "172.18.0.2")]);
     repair(&mut watch);

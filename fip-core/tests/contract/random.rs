@@ -23,6 +23,7 @@ enum Step {
     UserRule(Family),
     LinkDown,
     LinkUp,
+    Plug(bool),
     RemoveAddress(Binding),
     Subnet(&'static str, bool),
 }
@@ -63,6 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(|v4| Step::UserRule(if v4 { Family::V4 } else { Family::V6 })),
         1 => Just(Step::LinkDown),
         1 => Just(Step::LinkUp),
+        1 => any::<bool>().prop_map(Step::Plug),
         1 => binding().prop_map(Step::RemoveAddress),
         1 => (prop::sample::select(SUBNETS.to_vec()), any::<bool>())
             .prop_map(|(subnet, add)| Step::Subnet(subnet, add)),
@@ -111,6 +113,7 @@ fn meddle<S: Scene>(scene: &S, step: &Step) {
         }
         Step::LinkDown => scene.set_up("eth0", false),
         Step::LinkUp => scene.set_up("eth0", true),
+        Step::Plug(plugged) => scene.plug(*plugged),
         Step::RemoveAddress(binding) => {
             let is_it = |address: &&fip_core::kernel::Address| {
                 address.ours && address.network.ip() == binding.floating()

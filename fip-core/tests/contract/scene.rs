@@ -190,6 +190,10 @@ impl HostScene {
         });
     }
 
+    fn is_plugged(&self) -> bool {
+        self.lan.ip("-o link show dev lan0 up").contains("lan0")
+    }
+
     fn lan_mac(&self) -> Mac {
         let text = self.lan.mac("lan0");
         let bytes: Vec<u8> =
@@ -235,12 +239,13 @@ impl Scene for HostScene {
 
     fn set_up(&self, link: &str, up: bool) {
         self.host.ip(&format!("link set {link} {}", if up { "up" } else { "down" }));
-        self.wait_running(link, up);
+        self.wait_running(link, up && (link != "eth0" || self.is_plugged()));
     }
 
     fn plug(&self, plugged: bool) {
         self.lan.ip(&format!("link set lan0 {}", if plugged { "up" } else { "down" }));
-        self.wait_running("eth0", plugged);
+        let up = link(&mut self.open(), "eth0").up;
+        self.wait_running("eth0", up && plugged);
     }
 
     fn rival(&self, address: &str) -> Mac {
