@@ -1,5 +1,6 @@
 //! nf_tables over a blocking netlink socket: the table read into plain data, and transactions.
 
+mod element;
 mod foreign;
 mod table;
 mod wire;
@@ -120,7 +121,7 @@ impl NftSocket {
     fn elements(&mut self, skeleton: &Skeleton) -> io::Result<Elements> {
         let mut elements = Elements::new();
         for set in skeleton.sets.iter() {
-            for list in self.dump_set(&set.name, table::read_elements)? {
+            for list in self.dump_set(&set.name, element::read)? {
                 elements.extend(list);
             }
         }
@@ -138,7 +139,7 @@ impl NftSocket {
         let mut counters = Vec::new();
         for family in Family::ALL {
             for set in [family.dnat(), family.port()] {
-                match self.dump_set(set, table::read_counters) {
+                match self.dump_set(set, element::read_counters) {
                     Ok(lists) => counters.extend(lists.into_iter().flatten()),
                     Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                     Err(error) => return Err(Error::kernel("read the counters", error)),

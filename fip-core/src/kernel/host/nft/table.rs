@@ -1,19 +1,12 @@
-//! Tables, sets, chains, rules and elements as nf_tables messages, and back. Pure.
+//! Tables, sets, chains and rules as nf_tables messages, and back. Pure.
 
-use std::net::IpAddr;
-
-use ipnetwork::IpNetwork;
-
-use crate::binding::{LinkName, Protocol};
 use crate::diff::{Changes, PassChange, TableChange};
-use crate::kernel::Counter;
 use crate::nat::expr::Expr;
 use crate::nat::skeleton::{Chain, Field, Hook, HookPoint, Rule, Set, Skeleton};
-use crate::nat::{Family, Key, Note, TABLE, Value, pass_rule};
+use crate::nat::{TABLE, pass_rule};
 
-use super::super::attributes::{Attributes, address_bytes, leading_address};
 use super::super::message::{Message, Writer};
-use super::wire;
+use super::{element, wire};
 
 /// `NFNL_SUBSYS_NFTABLES`
 pub(super) const NFTABLES: u8 = 10;
@@ -44,9 +37,6 @@ const CREATE: u16 = libc::NLM_F_CREATE as u16;
 const EXCL: u16 = libc::NLM_F_EXCL as u16;
 const APPEND: u16 = libc::NLM_F_APPEND as u16;
 
-/// A set's elements travel in messages of at most this many bytes: an attribute's length is 16 bits.
-const ELEMENTS_MAX: usize = 48 << 10;
-
 const SET_MAP: u32 = 0x8;
 const SET_INTERVAL: u32 = 0x4;
 const SET_CONCAT: u32 = 0x80;
@@ -72,8 +62,8 @@ pub(super) fn encode(changes: &Changes) -> Vec<(Message, u16)> {
         Some(TableChange::Delete) => messages.push((ours(msg::DELTABLE), 0)),
         None => {}
     }
-    encode_elements(msg::DELSETELEM, 0, &changes.remove, &mut messages);
-    encode_elements(msg::NEWSETELEM, CREATE | EXCL, &changes.add, &mut messages);
+    element::encode(msg::DELSETELEM, 0, &changes.remove, &mut messages);
+    element::encode(msg::NEWSETELEM, CREATE | EXCL, &changes.add, &mut messages);
     changes.passes.iter().for_each(|change| encode_pass(change, &mut messages));
     messages
 }
@@ -174,179 +164,6 @@ fn length_of(fields: &[Field]) -> u32 {
     }
 }
 
-fn encode_elements(
-    kind: u8,
-    flags: u16,
-    elements: &[(Key, Value)],
-    messages: &mut Vec<(Message, u16)>,
-) {
-    let mut rest = elements;
-    while let Some((first, _)) = rest.first() {
-        let map = first.map();
-        let with_data = kind == msg::NEWSETELEM;
-        let mut taken = 0;
-        let message = ours(kind).with(|w| {
-            // NFTA_SET_ELEM_LIST_SET, _ELEMENTS
-            w.text(2, map).nest(3, |w| {
-                let start = w.len();
-                for (key, value) in rest {
-                    if key.map() != map || w.len() - start > ELEMENTS_MAX {
-                        break;
-                    }
-                    w.nest(wire::LIST_ELEM, |w| write_element(w, key, with_data.then_some(value)));
-                    taken += 1;
-                }
-            });
-        });
-        messages.push((message, flags));
-        rest = &rest[taken..];
-    }
-}
-
-/// `NFTA_SET_ELEM_KEY`, `_DATA`, `_USERDATA`, `_KEY_END`
-fn write_element(w: &mut Writer<'_>, key: &Key, value: Option<&Value>) {
-    let (start, end) = key_bytes(key);
-    w.nest(1, |w| _ = w.bytes(wire::DATA_VALUE, &start));
-    if let Some(end) = end {
-        w.nest(10, |w| _ = w.bytes(wire::DATA_VALUE, &end));
-    }
-    let Some(value) = value else { return };
-    if let Some(data) = data_bytes(value) {
-        w.nest(2, |w| _ = w.bytes(wire::DATA_VALUE, &data));
-    }
-    if let Some(note) = value.note() {
-        w.bytes(6, &comment(&note.to_string()));
-    }
-}
-
-/// A comment in user data (`NFTNL_UDATA_*_COMMENT`, both 0): type, length, NUL-terminated text.
-fn comment(text: &str) -> Vec<u8> {
-    let mut data = vec![0, text.len() as u8 + 1];
-    data.extend_from_slice(text.as_bytes());
-    data.push(0);
-    data
-}
-
-fn read_comment(mut data: &[u8]) -> Option<&str> {
-    while let [kind, length, rest @ ..] = data {
-        let (value, next) = rest.split_at_checked(usize::from(*length))?;
-        if *kind == 0 {
-            return std::str::from_utf8(value.strip_suffix(&[0]).unwrap_or(value)).ok();
-        }
-        data = next;
-    }
-    None
-}
-
-fn key_bytes(key: &Key) -> (Vec<u8>, Option<Vec<u8>>) {
-    match key {
-        Key::Dnat(floating) => (address_bytes(*floating), None),
-        Key::Port(floating, protocol, port) => {
-            let mut bytes = address_bytes(*floating);
-            bytes.extend([protocol.number(), 0, 0, 0]);
-            bytes.extend(port.to_be_bytes());
-            bytes.extend([0; 2]);
-            (bytes, None)
-        }
-        Key::Snat(uplink, fixed) => {
-            let mut bytes = uplink.as_str().as_bytes().to_vec();
-            bytes.resize(Field::LinkName.size(), 0);
-            bytes.extend(address_bytes(*fixed));
-            (bytes, None)
-        }
-        Key::Hairpin(network) => {
-            let twice = |address| address_bytes(address).repeat(2);
-            (twice(network.network()), Some(twice(network.broadcast())))
-        }
-    }
-}
-
-fn data_bytes(value: &Value) -> Option<Vec<u8>> {
-    match value {
-        Value::Dnat(fixed, _) => Some(address_bytes(*fixed)),
-        Value::Port(fixed, port, _) => {
-            let mut bytes = address_bytes(*fixed);
-            bytes.extend(port.to_be_bytes());
-            bytes.extend([0; 2]);
-            Some(bytes)
-        }
-        Value::Snat(floating) => Some(address_bytes(*floating)),
-        Value::Member => None,
-    }
-}
-
-/// The elements that a message of a dump of `map` holds.
-pub(super) fn read_elements(map: &str, message: &Message) -> Vec<(Key, Value)> {
-    each_element(message, |element| {
-        let data = element.nested(2).and_then(|data| data.get(wire::DATA_VALUE));
-        let end = element.nested(10).and_then(|end| end.get(wire::DATA_VALUE));
-        let note = Note::read(element.get(6).and_then(read_comment).unwrap_or_default());
-        read_element(map, element.nested(1)?.get(wire::DATA_VALUE)?, end, data, note)
-    })
-}
-
-fn each_element<R>(message: &Message, read: impl Fn(Attributes<'_>) -> Option<R>) -> Vec<R> {
-    let list = message.attributes().nested(3);
-    list.into_iter().flat_map(|list| list.each(wire::LIST_ELEM)).filter_map(read).collect()
-}
-
-fn read_element(
-    map: &str,
-    key: &[u8],
-    end: Option<&[u8]>,
-    data: Option<&[u8]>,
-    note: Note,
-) -> Option<(Key, Value)> {
-    let family = Family::ALL.into_iter().find(|family| {
-        [family.dnat(), family.port(), family.snat(), family.hairpin()].contains(&map)
-    })?;
-    let address = |bytes| leading_address(bytes, family);
-    let size = usize::from(family.bits() / 8);
-    let port =
-        |bytes: &[u8], at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-    if map == family.dnat() {
-        Some((Key::Dnat(address(key)?), Value::Dnat(address(data?)?, note)))
-    } else if map == family.port() {
-        let protocol = Protocol::from_number(*key.get(size)?)?;
-        let key = Key::Port(address(key)?, protocol, port(key, size + 4)?);
-        Some((key, Value::Port(address(data?)?, port(data?, size)?, note)))
-    } else if map == family.snat() {
-        let name = key.get(..Field::LinkName.size())?;
-        let name = std::str::from_utf8(name).ok()?.trim_end_matches('\0');
-        let uplink: LinkName = name.parse().ok()?;
-        let fixed = address(&key[Field::LinkName.size()..])?;
-        Some((Key::Snat(uplink, fixed), Value::Snat(address(data?)?)))
-    } else {
-        let end = end?;
-        let found = Key::Hairpin(range(address(key)?, address(end)?)?);
-        // Another range than that of a network paired with itself is none of ours.
-        (key_bytes(&found) == (key.to_vec(), Some(end.to_vec()))).then_some((found, Value::Member))
-    }
-}
-
-/// The network from its first to its last address.
-fn range(first: IpAddr, last: IpAddr) -> Option<IpNetwork> {
-    let prefix = match (first, last) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        _ => return None,
-    };
-    IpNetwork::new(first, prefix as u8).ok()
-}
-
-/// The counters that a message of a dump of `map` holds.
-pub(super) fn read_counters(map: &str, message: &Message) -> Vec<Counter> {
-    each_element(message, |element| {
-        let end = element.nested(10).and_then(|end| end.get(wire::DATA_VALUE));
-        let data = element.nested(2)?.get(wire::DATA_VALUE);
-        let key = element.nested(1)?.get(wire::DATA_VALUE)?;
-        let (key, _) = read_element(map, key, end, data, Note::read(""))?;
-        // NFTA_SET_ELEM_EXPR: NFTA_EXPR_DATA: NFTA_COUNTER_BYTES, _PACKETS
-        let counter = element.nested(7)?.nested(2)?;
-        Some(Counter { key, bytes: counter.be64(1)?, packets: counter.be64(2)? })
-    })
-}
-
 /// `NFTA_RULE_TABLE`, `_CHAIN`, `_HANDLE`, `_POSITION`, `_USERDATA`
 fn encode_pass(change: &PassChange, messages: &mut Vec<(Message, u16)>) {
     let (table, chain) = USER_CHAIN;
@@ -357,7 +174,7 @@ fn encode_pass(change: &PassChange, messages: &mut Vec<(Message, u16)>) {
     let Some(pass) = &change.add else { return };
     let message = rule(msg::NEWRULE).with(|w| {
         write_rule(w, &pass_rule(pass.mark));
-        w.bytes(7, &comment(TABLE));
+        w.bytes(7, &element::comment(TABLE));
         if let Some(handle) = pass.before {
             w.be64(6, handle);
         }
@@ -452,7 +269,7 @@ pub(super) fn read_rule(message: &Message) -> Option<AnyRule> {
     Some(AnyRule {
         chain: attributes.text(2)?.to_owned(),
         handle: attributes.be64(3)?,
-        comment: attributes.get(7).and_then(read_comment).map(str::to_owned),
+        comment: attributes.get(7).and_then(element::read_comment).map(str::to_owned),
         rule: Rule { text: String::new(), exprs },
     })
 }

@@ -2,9 +2,8 @@ use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NetlinkSerializa
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
 
-use super::table::{
-    encode, our_chain, read_chain, read_counters, read_elements, read_rule, read_set,
-};
+use super::element::{read as read_elements, read_counters};
+use super::table::{encode, our_chain, read_chain, read_rule, read_set};
 use super::*;
 use crate::binding::Protocol;
 use crate::diff::TableChange;
