@@ -24,6 +24,7 @@ pub(super) fn chains(mark: Mark) -> Vec<Chain> {
     vec![
         plain("translate", translate_rules(mark)),
         plain("sources", source_rules()),
+        plain("ours", our_rules(mark)),
         base("marks", false, HookPoint::Prerouting, MANGLE, mark_rules(mark)),
         base("prerouting", true, HookPoint::Prerouting, DSTNAT, translate()),
         base("output", true, HookPoint::Output, DSTNAT, translate()),
@@ -57,16 +58,23 @@ pub(super) fn sets() -> Vec<Set> {
     Family::ALL.into_iter().flat_map(of).collect()
 }
 
-/// Gives every packet of a translated connection the packet mark, both directions, and counts
-/// what arrives for a floating address. The first packet of a connection is not marked yet: it is
-/// counted by the lookup that translates it.
+/// Picks out the packets of translated connections. Asked so that the answer must be yes: of a
+/// packet without a connection (invalid, or not tracked) the kernel answers nothing, and a rule
+/// that asks is left.
 fn mark_rules(mark: Mark) -> Vec<Rule> {
+    vec![rule(
+        format!("ct mark & {mark} == {mark} jump ours"),
+        [marked(mark.bits()).as_slice(), &[Expr::Verdict(Verdict::Jump("ours".to_owned()))]]
+            .concat(),
+    )]
+}
+
+/// Gives every packet of a translated connection the packet mark, both directions, and counts
+/// what arrives for a floating address. The first packet of a connection does not come here: it is
+/// marked and counted where it is translated.
+fn our_rules(mark: Mark) -> Vec<Rule> {
     let m = mark.bits();
     let mut rules = vec![
-        rule(
-            format!("ct mark & {mark} != {mark} return"),
-            [marked(m, false).as_slice(), &[Expr::Verdict(Verdict::Return)]].concat(),
-        ),
         rule(format!("meta mark set meta mark | {mark}"), set_packet_mark(!m, m).to_vec()),
         rule(
             "ct direction reply return".to_owned(),
@@ -136,35 +144,31 @@ fn translate_rules(mark: Mark) -> Vec<Rule> {
     rules
 }
 
-/// Marks what workloads start themselves and what will leave with a floating source address, so
-/// that it passes foreign firewalls as their answers do.
+/// Lets the first packet of what will leave with a floating source address pass foreign firewalls,
+/// as the others of its connection do.
 fn forward_rules(mark: Mark) -> Vec<Rule> {
     const NEW: u32 = 8;
     let m = mark.bits();
-    Family::ALL
-        .into_iter()
-        .map(|family| {
-            let text = format!(
-                "ct state new oifname . {} saddr @{} ct mark set ct mark | {mark} meta mark set meta mark | {mark}",
-                family.nft(),
-                family.snat()
-            );
-            rule(
-                text,
-                [
-                    &ct_bits(Ct::State, NEW)[..],
-                    &is_family(family),
-                    &snat_key(family),
-                    &[lookup(family.snat(), None)],
-                    &set_connection_mark(!m, m),
-                    &set_packet_mark(!m, m),
-                ]
-                .concat(),
-            )
-        })
-        .collect()
+    let of = |family: Family| {
+        let (nft, snat) = (family.nft(), family.snat());
+        rule(
+            format!("ct state new oifname . {nft} saddr @{snat} meta mark set meta mark | {mark}"),
+            [
+                &ct_bits(Ct::State, NEW)[..],
+                &is_family(family),
+                &snat_key(family),
+                &[lookup(snat, None)],
+                &set_packet_mark(!m, m),
+            ]
+            .concat(),
+        )
+    };
+    Family::ALL.into_iter().map(of).collect()
 }
 
+/// What was translated to a workload gets its right source; what a workload started leaves with the
+/// floating one, and its connection is marked as ours only now: whatever else was done to its
+/// destination is not our doing.
 fn postrouting_rules(mark: Mark) -> Vec<Rule> {
     const DNAT: u32 = 0x20;
     let m = mark.bits();
@@ -172,23 +176,23 @@ fn postrouting_rules(mark: Mark) -> Vec<Rule> {
         format!("ct status dnat ct mark & {mark} == {mark} jump sources"),
         [
             &ct_bits(Ct::Status, DNAT)[..],
-            &marked(m, true),
+            &marked(m),
             &[Expr::Verdict(Verdict::Jump("sources".to_owned()))],
         ]
         .concat(),
     )];
-    rules.extend(Family::ALL.into_iter().map(|family| {
-        let nft = family.nft();
-        rule(
-            format!("snat {nft} to oifname . {nft} saddr map @{}", family.snat()),
-            [
-                &is_family(family)[..],
-                &snat_key(family),
-                &[lookup(family.snat(), Some(0)), nat(true, family, None)],
-            ]
-            .concat(),
-        )
-    }));
+    for family in Family::ALL {
+        let (nft, snat) = (family.nft(), family.snat());
+        let key = [&is_family(family)[..], &snat_key(family)].concat();
+        rules.push(rule(
+            format!("oifname . {nft} saddr @{snat} ct mark set ct mark | {mark}"),
+            [&key[..], &[lookup(snat, None)], &set_connection_mark(!m, m)].concat(),
+        ));
+        rules.push(rule(
+            format!("snat {nft} to oifname . {nft} saddr map @{snat}"),
+            [&key[..], &[lookup(snat, Some(0)), nat(true, family, None)]].concat(),
+        ));
+    }
     rules
 }
 
@@ -247,11 +251,11 @@ fn jump(chain: &str) -> Rule {
     rule(format!("jump {chain}"), vec![Expr::Verdict(Verdict::Jump(chain.to_owned()))])
 }
 
-fn marked(m: u32, equal: bool) -> [Expr; 3] {
+fn marked(m: u32) -> [Expr; 3] {
     [
         Expr::Ct { key: Ct::Mark, slot: 0 },
         Expr::Bitwise { slot: 0, mask: m, xor: 0 },
-        Expr::Compare { slot: 0, equal, value: m.to_ne_bytes().to_vec() },
+        Expr::Compare { slot: 0, equal: true, value: m.to_ne_bytes().to_vec() },
     ]
 }
 
