@@ -7,6 +7,8 @@ mod lab;
 
 #[path = "cli/at_once.rs"]
 mod at_once;
+#[path = "cli/file.rs"]
+mod file;
 #[path = "cli/idempotence.rs"]
 mod idempotence;
 #[path = "cli/killed.rs"]

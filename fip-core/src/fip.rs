@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::binding::{Binding, Owner, Protocol};
 use crate::claim::{Announcements, Claim};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::kernel::host::Host;
 use crate::nat::Mark;
@@ -58,12 +58,14 @@ impl Default for BindOptions {
 }
 
 /// What was done.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Report {
     /// The changes, as text, in their order; empty if all was so already.
     pub changes: Vec<String>,
     /// What works against it, though it was done.
     pub warnings: Vec<String>,
+    /// What could not be had, where that did not end the call ([`FloatingIps::watch`]).
+    pub refused: Vec<(IpAddr, Error)>,
     /// How long it took until the addresses were free.
     pub waited: Duration,
     /// How long the changes took then.
@@ -125,12 +127,12 @@ impl<K: Kernel> FloatingIps<K> {
     /// nothing.
     ///
     /// # Errors
-    /// - [`crate::Error::Bound`]: the address, or a port of it, is bound otherwise.
-    /// - [`crate::Error::Rival`]: another host has it.
-    /// - [`crate::Error::Refused`], [`crate::Error::NoUplink`], [`crate::Error::NotFound`]: it cannot be bound here.
-    /// - [`crate::Error::Unsupported`]: this host has no nf_tables, or uses iptables-legacy.
+    /// - [`Error::Bound`]: the address, or a port of it, is bound otherwise.
+    /// - [`Error::Rival`]: another host has it.
+    /// - [`Error::Refused`], [`Error::NoUplink`], [`Error::NotFound`]: it cannot be bound here.
+    /// - [`Error::Unsupported`]: this host has no nf_tables, or uses iptables-legacy.
     ///
-    /// After these nothing has changed. After [`crate::Error::Kernel`] call again to finish.
+    /// After these nothing has changed. After [`Error::Kernel`] call again to finish.
     pub fn bind_with(&mut self, binding: &Binding, options: &BindOptions) -> Result<Report> {
         self.reach(&Goal::Bind { binding, replace: options.replace }, options)
     }
@@ -139,7 +141,7 @@ impl<K: Kernel> FloatingIps<K> {
     /// error.
     ///
     /// # Errors
-    /// [`crate::Error::Bound`] if another owner holds it.
+    /// [`Error::Bound`] if another owner holds it.
     pub fn unbind(
         &mut self,
         floating: IpAddr,
@@ -160,7 +162,7 @@ impl<K: Kernel> FloatingIps<K> {
         bindings: &[Binding],
         options: &BindOptions,
     ) -> Result<Report> {
-        self.reach(&Goal::Own { owner, bindings }, options)
+        self.reach(&Goal::Own { owner, bindings, partial: false }, options)
     }
 
     /// What [`FloatingIps::bind_with`] would do.
@@ -189,7 +191,7 @@ impl<K: Kernel> FloatingIps<K> {
     /// # Errors
     /// As there, but nobody is asked for rivals.
     pub fn plan(&mut self, owner: &Owner, bindings: &[Binding]) -> Result<Plan> {
-        self.plan_goal(&Goal::Own { owner, bindings })
+        self.plan_goal(&Goal::Own { owner, bindings, partial: false })
     }
 
     /// All bindings of all owners, and how they are.

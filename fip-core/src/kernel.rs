@@ -109,6 +109,15 @@ pub enum AddressChange {
     Remove(Address),
 }
 
+impl AddressChange {
+    /// The address that comes or goes.
+    pub fn address(&self) -> &Address {
+        match self {
+            Self::Add(address) | Self::Remove(address) => address,
+        }
+    }
+}
+
 /// A unicast route of the main table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {

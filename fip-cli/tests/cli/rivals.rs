@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::lab::{Capture, Claim, Family, Ns, PATIENCE, Run};
+use crate::lab::{Capture, Claim, Family, Ns, PATIENCE, Run, lan};
 use crate::scene::Scene;
 
 /// A machine of the LAN that has taken an address, and answers for it as any Linux host does.
@@ -139,4 +139,29 @@ fn of_a_file_what_is_free_is_bound_and_the_rest_is_told() {
     scene.fip().run_with_input("apply - --announce 1", &file).exits(0);
     assert_eq!(scene.fip().list().len(), 2);
     scene.wait_for_traffic(taken);
+}
+
+#[test]
+fn what_was_unbound_meanwhile_is_not_announced_again() {
+    let scene = Scene::new();
+    let capture = Capture::start(&scene.lan.switch);
+    let holds = Claim::Holds(scene.a.mac("eth0"));
+    let (stays, fixed) = scene.pair(Family::V4);
+    for goes in [lan(Family::V4, 201), lan(Family::V6, 201)] {
+        let fixed = if goes.is_ipv4() { fixed } else { scene.pair(Family::V6).1 };
+        let file = format!("{goes} {fixed}\n{stays} 172.18.0.3\n");
+        let command = "apply - --owner early --probe 0 --announce 2";
+        let applied = scene.fip().spawn_with_input(command, &file);
+        capture.wait_for_claim(goes, &holds);
+        capture.wait_for_claim(stays, &holds);
+        scene.fip().ok(&format!("unbind {goes} --owner early"));
+        capture.catch_up(&scene.client);
+        let before = (capture.claims(goes).len(), capture.claims(stays).len());
+        Run::new(command, applied.finish(PATIENCE)).exits(0);
+        capture.catch_up(&scene.client);
+        let after = (capture.claims(goes).len(), capture.claims(stays).len());
+        assert_eq!(after.0, before.0, "{goes} was announced after it was unbound");
+        assert!(after.1 > before.1, "{stays} was not announced again");
+        scene.fip().ok(&format!("unbind {stays} --owner early"));
+    }
 }

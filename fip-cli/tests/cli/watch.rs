@@ -1,35 +1,12 @@
 //! `fip watch`: what others destroy is repaired, and told.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
+use crate::file::File;
 use crate::lab::{Capture, Claim, Family, container, lan, wait_for};
 use crate::live::Live;
 use crate::neighbours::announce;
 use crate::scene::Scene;
-
-/// A file of this test alone.
-struct File {
-    path: PathBuf,
-}
-
-impl File {
-    fn with(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("fip-{}-{name}", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self { path }
-    }
-
-    fn now(&self, text: &str) {
-        std::fs::write(&self.path, text).unwrap();
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
 
 /// Both families' floating addresses, watched.
 struct Watched {
@@ -46,7 +23,7 @@ impl Watched {
             format!("{floating} {fixed}\n")
         };
         let file = File::with(name, &Family::BOTH.map(line).concat());
-        let command = format!("watch {} --json --probe 50ms {options}", file.path.display());
+        let command = format!("watch {} --json --probe 50ms {options}", file.path().display());
         let watch = Live::start(&scene.a, env!("CARGO_BIN_EXE_fip"), &command);
         watch.wait_for_event(0, "watching", |event| event["bindings"] == 2);
         let watched = Self { scene, watch, file };

@@ -21,15 +21,25 @@ pub(super) enum Goal<'a> {
     /// Not these ports of a floating address; not any of it if there are none.
     Unbind { floating: IpAddr, ports: &'a [(Protocol, u16)], owner: &'a Owner },
     /// Exactly these bindings of an owner.
-    Own { owner: &'a Owner, bindings: &'a [Binding] },
+    Own {
+        owner: &'a Owner,
+        bindings: &'a [Binding],
+        /// What cannot be had does not keep the others from being made so.
+        partial: bool,
+    },
 }
 
 /// The floating addresses concerned, each with all the bindings it shall have.
 pub(super) type Wanted = BTreeMap<IpAddr, Vec<Binding>>;
 
 impl Goal<'_> {
+    /// Whether the rest is done if some of it cannot be had.
+    pub(super) fn is_partial(&self) -> bool {
+        matches!(self, Self::Own { partial: true, .. })
+    }
+
     /// What it comes to on this host.
-    pub(super) fn wanted(&self, view: &View) -> Result<Wanted> {
+    pub(super) fn wanted(&self, view: &View, refusals: &mut Refusals) -> Result<Wanted> {
         match self {
             Self::Bind { binding, replace } => {
                 let floating = binding.floating();
@@ -47,8 +57,37 @@ impl Goal<'_> {
                 let existing = view.bindings_of(*floating);
                 Ok([(*floating, without(existing, *floating, ports, owner)?)].into())
             }
-            Self::Own { owner, bindings } => own(view, owner, bindings),
+            Self::Own { owner, bindings, .. } => own(view, owner, bindings, refusals),
         }
+    }
+}
+
+/// What cannot be had of a goal: the end of it, or if the goal is content with the rest, a list.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    partial: bool,
+    pub(super) list: Vec<(IpAddr, Error)>,
+}
+
+impl Refusals {
+    pub(super) fn of(goal: &Goal<'_>) -> Self {
+        Self { partial: goal.is_partial(), list: Vec::new() }
+    }
+
+    /// The value; none if it was refused and the goal is content with the rest.
+    pub(super) fn note<T>(&mut self, floating: IpAddr, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Err(error) if self.partial => {
+                self.list.push((floating, error));
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// Takes what was refused out of what is wanted.
+    pub(super) fn leave(&self, wanted: &mut Wanted) {
+        self.list.iter().for_each(|(floating, _)| _ = wanted.remove(floating));
     }
 }
 
@@ -135,7 +174,12 @@ fn without(
     Ok(kept)
 }
 
-fn own(view: &View, owner: &Owner, bindings: &[Binding]) -> Result<Wanted> {
+fn own(
+    view: &View,
+    owner: &Owner,
+    bindings: &[Binding],
+    refusals: &mut Refusals,
+) -> Result<Wanted> {
     let mut wanted = Wanted::new();
     for (key, value) in view.elements() {
         if let Key::Dnat(floating) | Key::Port(floating, ..) = key
@@ -148,18 +192,25 @@ fn own(view: &View, owner: &Owner, bindings: &[Binding]) -> Result<Wanted> {
         wanted.entry(binding.floating()).or_default().push(binding.clone().owned_by(owner.clone()));
     }
     for (floating, list) in &mut wanted {
-        check_alone(*floating, list)?;
-        let existing = view.bindings_of(*floating);
-        if let Some(other) = existing.iter().find(|old| old.owner() != owner) {
-            return Err(bound(floating, other));
-        }
-        if let Some(uplink) = placed(view, &existing) {
-            for binding in list.iter_mut().filter(|binding| binding.uplink().is_none()) {
-                *binding = binding.clone().on(uplink.clone());
-            }
+        let mine = own_address(view, owner, *floating, list);
+        refusals.note(*floating, mine)?;
+    }
+    refusals.leave(&mut wanted);
+    Ok(wanted)
+}
+
+fn own_address(view: &View, owner: &Owner, floating: IpAddr, list: &mut [Binding]) -> Result<()> {
+    check_alone(floating, list)?;
+    let existing = view.bindings_of(floating);
+    if let Some(other) = existing.iter().find(|old| old.owner() != owner) {
+        return Err(bound(floating, other));
+    }
+    if let Some(uplink) = placed(view, &existing) {
+        for binding in list.iter_mut().filter(|binding| binding.uplink().is_none()) {
+            *binding = binding.clone().on(uplink.clone());
         }
     }
-    Ok(wanted)
+    Ok(())
 }
 
 /// Two of the bindings for one floating address must not want the same of it.

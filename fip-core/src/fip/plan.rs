@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use crate::address::AddressBinder;
-use crate::binding::Binding;
+use crate::binding::{Binding, Owner};
 use crate::conntrack;
 use crate::diff::{Changes, diff};
 use crate::error::{Error, Result};
 use crate::kernel::{AddressChange, Flows, Kernel, Link};
 use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Skeleton, Value};
 
-use super::goal::Wanted;
+use super::goal::{Refusals, Wanted};
 use super::view::{View, is_within};
 
 /// What has to be done, and what the user should know. Printed as `nft` and `ip` would be told.
@@ -62,26 +62,33 @@ impl std::fmt::Display for Plan {
 /// A floating address with the link it goes to.
 type Places = BTreeMap<IpAddr, Link>;
 
-/// Plans the way from what is to what is wanted.
+/// Plans the way from what is to what is wanted. What is refused is no longer wanted.
 pub(super) fn plan<K: Kernel>(
     kernel: &mut K,
     view: &mut View,
-    wanted: &Wanted,
+    wanted: &mut Wanted,
     mark: Option<Mark>,
+    refusals: &mut Refusals,
 ) -> Result<Plan> {
-    let places = places(view, wanted)?;
+    let mut places = Places::new();
+    // What is so already is not looked at any further: of ten thousand, few change at a time.
+    let mut changing = Wanted::new();
+    for (&floating, bindings) in wanted.iter() {
+        let Some(link) = refusals.note(floating, place(view, floating, bindings))? else {
+            continue;
+        };
+        if !is_so(view, floating, bindings, link.as_ref()) {
+            changing.insert(floating, bindings.clone());
+        }
+        places.extend(link.map(|link| (floating, link)));
+    }
+    refusals.leave(wanted);
+    check_mark(view, wanted, mark)?;
     let mark = mark.or(view.mark()).unwrap_or_default();
     let skeleton = view.skeleton(mark);
-    // What is so already is not looked at any further: of ten thousand, few change at a time.
-    let changing: Wanted = wanted
-        .iter()
-        .filter(|(floating, bindings)| !is_so(view, **floating, bindings, places.get(floating)))
-        .map(|(floating, bindings)| (*floating, bindings.clone()))
-        .collect();
-    for floating in changing.keys().filter(|floating| places.contains_key(floating)) {
-        view.links.check(*floating)?;
-    }
-    let rules = rules(view, &changing, &places, skeleton)?;
+    let desired = desired(view, &mut changing, &places, refusals)?;
+    refusals.leave(wanted);
+    let rules = rules(view, &changing, desired, skeleton);
     let flows = changing.iter().flat_map(|(floating, after)| {
         let before = view.bindings_of(*floating);
         conntrack::outdated(*floating, before.iter(), after.iter())
@@ -101,28 +108,67 @@ pub(super) fn plan<K: Kernel>(
     Ok(Plan { rules, addresses, flows, warnings, claims, address_lines })
 }
 
-fn places(view: &View, wanted: &Wanted) -> Result<Places> {
-    let mut places = Places::new();
-    for (floating, bindings) in wanted {
-        for binding in bindings {
-            let link = view.links.uplink(*floating, binding.uplink())?;
-            if link.loopback {
-                let why =
-                    format!("{} is the loopback link: no neighbour could reach it", link.name);
-                return Err(Error::refused(*floating, why));
-            }
-            let other =
-                places.insert(*floating, link.clone()).filter(|old| old.index != link.index);
-            if let Some(other) = other {
-                let why = format!(
-                    "a floating address is on one link, not on {} and {}",
-                    other.name, link.name
-                );
-                return Err(Error::refused(*floating, why));
-            }
+/// The table has one mark. Two that disagree would undo each other's table for ever.
+fn check_mark(view: &View, wanted: &Wanted, mark: Option<Mark>) -> Result<()> {
+    let (Some(mark), Some(present)) = (mark, view.mark()) else { return Ok(()) };
+    let owners: HashSet<&Owner> = wanted.values().flatten().map(Binding::owner).collect();
+    let mut notes = view.elements().values().filter_map(Value::note);
+    match notes.find(|note| mark != present && !owners.contains(&note.owner)) {
+        None => Ok(()),
+        Some(note) => Err(Error::Unsupported {
+            what: format!(
+                "the bindings of {} use the mark {:#x}, not {:#x}",
+                note.owner,
+                present.bits(),
+                mark.bits()
+            ),
+            hint: "leave out --mark, or unbind the others' first".to_owned(),
+        }),
+    }
+}
+
+/// The link for a floating address; none if nothing is wanted of it.
+fn place(view: &View, floating: IpAddr, bindings: &[Binding]) -> Result<Option<Link>> {
+    let mut place: Option<&Link> = None;
+    for binding in bindings {
+        let link = view.links.uplink(floating, binding.uplink())?;
+        if link.loopback {
+            let why = format!("{} is the loopback link: no neighbour could reach it", link.name);
+            return Err(Error::refused(floating, why));
+        }
+        if let Some(other) = place.replace(link).filter(|other| other.index != link.index) {
+            let (one, two) = (&other.name, &link.name);
+            let why = format!("a floating address is on one link, not on {one} and {two}");
+            return Err(Error::refused(floating, why));
         }
     }
-    Ok(places)
+    Ok(place.cloned())
+}
+
+/// The elements of what changes, of which what is refused is taken out.
+fn desired(
+    view: &View,
+    changing: &mut Wanted,
+    places: &Places,
+    refusals: &mut Refusals,
+) -> Result<Elements> {
+    let mut desired = Elements::new();
+    for (&floating, bindings) in changing.iter() {
+        let Some(link) = places.get(&floating) else { continue };
+        let elements = view.links.check(floating).and_then(|()| {
+            let mut elements = Elements::new();
+            for binding in bindings {
+                for (key, value) in nat::elements(binding, &link.name, None) {
+                    check_egress(view, changing, &desired, binding, (&key, &value))?;
+                    elements.insert(key, value);
+                }
+            }
+            Ok(elements)
+        });
+        desired.extend(refusals.note(floating, elements)?.into_iter().flatten());
+    }
+    refusals.leave(changing);
+    Ok(desired)
 }
 
 /// Whether these are the bindings of the address already, and the link carries it.
@@ -143,18 +189,7 @@ fn is_so(view: &View, floating: IpAddr, bindings: &[Binding], link: Option<&Link
     here && carrying.next().is_none() && view.elements_of(floating) == desired
 }
 
-fn rules(view: &View, wanted: &Wanted, places: &Places, skeleton: Skeleton) -> Result<Changes> {
-    let mut desired = Elements::new();
-    for (floating, bindings) in wanted {
-        let Some(link) = places.get(floating) else { continue };
-        for binding in bindings {
-            let network = view.links.network_of(binding.fixed());
-            for (key, value) in nat::elements(binding, &link.name, network) {
-                check_egress(view, wanted, &desired, binding, (&key, &value))?;
-                desired.insert(key, value);
-            }
-        }
-    }
+fn rules(view: &View, wanted: &Wanted, mut desired: Elements, skeleton: Skeleton) -> Changes {
     let mut current = current(view, wanted, &desired);
     let mut changes = Changes::default();
     // First without the table as a whole, to see what is left of it.
@@ -166,11 +201,10 @@ fn rules(view: &View, wanted: &Wanted, places: &Places, skeleton: Skeleton) -> R
     let networks = fixed.flat_map(|fixed| view.networks_of(fixed)).collect();
     let used = widest(&view.used_networks(networks, &changes));
     current.extend(view.hairpins_within(&used));
-    desired.retain(|key, _| !matches!(key, Key::Hairpin(_)));
     desired.extend(used.into_iter().map(|network| (Key::Hairpin(network), Value::Member)));
     let families: BTreeSet<Family> =
         Family::ALL.into_iter().filter(|family| view.has_translations(*family, &changes)).collect();
-    Ok(finish(view, desired, current, &families, skeleton))
+    finish(view, desired, current, &families, skeleton)
 }
 
 /// Those that are not within another one: the kernel takes no range within a range.

@@ -9,10 +9,10 @@ use crate::bridge::ensure_forwarding;
 use crate::claim::{Claiming, RivalPolicy};
 use crate::conntrack::Strays;
 use crate::error::{Error, Result};
-use crate::kernel::{AddressChange, Commit, Kernel, Link, Mac};
+use crate::kernel::{AddressChange, Commit, Kernel};
 use crate::nat::{self, Family};
 
-use super::goal::{Goal, Wanted};
+use super::goal::{Goal, Refusals, Wanted};
 use super::plan::{self, Plan};
 use super::view::View;
 use super::{BindOptions, FloatingIps, Report};
@@ -34,14 +34,16 @@ impl<K: Kernel> FloatingIps<K> {
             }
             none => none.insert(View::read(&mut self.kernel)?),
         };
-        let mut wanted = goal.wanted(view)?;
+        let mut refusals = Refusals::of(goal);
+        let mut wanted = goal.wanted(view, &mut refusals)?;
         wanted.retain(|floating, _| !held.contains(floating));
-        let mut plan = plan::plan(&mut self.kernel, view, &wanted, self.options.mark)?;
+        let mark = self.options.mark;
+        let mut plan = plan::plan(&mut self.kernel, view, &mut wanted, mark, &mut refusals)?;
         if matches!(goal, Goal::Unbind { .. }) {
             // They are about what stays.
             plan.warnings.clear();
         }
-        Ok(Step { wanted, plan })
+        Ok(Step { wanted, plan, refused: refusals.list })
     }
 
     fn check_host(&mut self) -> Result<()> {
@@ -107,7 +109,12 @@ impl<K: Kernel> FloatingIps<K> {
         let plan = step.plan;
         let mut held: HashSet<IpAddr> =
             plan.claims.iter().flat_map(|(_, list)| list.iter().copied()).collect();
-        let mut rivals: Vec<(IpAddr, Link, Mac)> = Vec::new();
+        if options.claim.policy == RivalPolicy::Wait {
+            // What needs no claim waits for nobody.
+            let step = self.plan_now(goal, &held)?;
+            self.carry_out(step, goal, &held, options, &mut report)?;
+        }
+        let mut rivals = Vec::new();
         for (link, addresses) in &plan.claims {
             let mut claiming = Claiming::new(link, addresses, &options.claim);
             while let Some(free) = claiming.step(&mut self.kernel)? {
@@ -119,12 +126,14 @@ impl<K: Kernel> FloatingIps<K> {
                     self.carry_out(step, goal, &held, options, &mut report)?;
                 }
             }
-            rivals.extend(
-                claiming.rivals().iter().map(|(address, mac)| (*address, link.clone(), *mac)),
-            );
+            rivals.extend(claiming.rivals().iter().map(|&(address, mac)| {
+                (address, Error::Rival { address, link: link.name.clone(), mac })
+            }));
         }
-        if let Some((address, link, mac)) = rivals.into_iter().next() {
-            return Err(Error::Rival { address, link: link.name, mac });
+        if goal.is_partial() {
+            report.refused.append(&mut rivals);
+        } else if let Some((_, rival)) = rivals.into_iter().next() {
+            return Err(rival);
         }
         if options.claim.policy == RivalPolicy::Refuse {
             let step = self.plan_now(goal, &held)?;
@@ -169,7 +178,8 @@ impl<K: Kernel> FloatingIps<K> {
         }
         self.unsure = unsure && !sweep;
         report.changes.extend(step.plan.lines());
-        report.warnings.extend(step.plan.warnings);
+        report.warnings = step.plan.warnings;
+        report.refused = step.refused;
         report.committed += began.elapsed();
         Ok(())
     }
@@ -196,21 +206,24 @@ impl<K: Kernel> FloatingIps<K> {
         self.kernel.forget_strays(&strays)
     }
 
-    /// Whether nobody changed the ruleset since: the addresses that go, go first, and cannot be
-    /// taken back when the rules are refused.
+    /// Whether nobody changed the ruleset since. The kernel asks that of the rules; but the
+    /// addresses that go, go before, and where no rule is to be changed the kernel is not asked.
     fn is_current(&mut self, plan: &Plan) -> Result<bool> {
+        let asked = plan.removals().is_empty() && !plan.rules.is_empty();
         let known = self.view.as_ref().map(|view| view.snapshot.generation);
-        Ok(plan.removals().is_empty() || known == Some(self.kernel.generation()?))
+        Ok(asked || known == Some(self.kernel.generation()?))
     }
 
     /// Does what is planned; false if the plan is out of date.
-    fn commit(&mut self, Step { wanted, plan }: &Step, options: &BindOptions) -> Result<bool> {
+    fn commit(&mut self, Step { wanted, plan, .. }: &Step, options: &BindOptions) -> Result<bool> {
         let Some(view) = &mut self.view else { return Ok(false) };
         let (add, remove): (Vec<_>, Vec<_>) = plan
             .addresses
             .iter()
             .cloned()
             .partition(|change| matches!(change, AddressChange::Add(_)));
+        let gone: Vec<IpAddr> = remove.iter().map(|change| change.address().network.ip()).collect();
+        self.announcements.remove(&gone);
         AddressBinder::new(&mut self.kernel, &mut view.links).change(&remove)?;
         if !plan.rules.is_empty() {
             forwarding(&mut self.kernel, view, wanted)?;
@@ -243,6 +256,8 @@ impl<K: Kernel> FloatingIps<K> {
 pub(super) struct Step {
     pub(super) wanted: Wanted,
     pub(super) plan: Plan,
+    /// What cannot be had, of a goal that is content with the rest.
+    refused: Vec<(IpAddr, Error)>,
 }
 
 /// Lets this host forward for the families that are bound, and have not been looked at yet.

@@ -9,14 +9,21 @@ use crate::claim::{Claim, RivalPolicy, claim};
 use crate::error::{Chain, Error, Result};
 use crate::kernel::{Kernel, Link, Mac, Monitor, Sighting, Signal, Waker};
 
+use super::goal::Goal;
 use super::{BindOptions, FloatingIps, Report};
 
 /// After a failure the repair is tried again, at first after this time.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// And at last this often.
 const RETRY_LAST: Duration = Duration::from_secs(30);
+/// Repairs that follow one another within this time may be a fight with another program. They are
+/// spaced out, at last by 1 s (a power of two of milliseconds).
+const FIGHT: Duration = Duration::from_secs(1);
+const STREAK_MAX: u32 = 10;
 /// An address is defended at most this often, or two defenders would flood the LAN.
 const DEFEND_INTERVAL: Duration = Duration::from_secs(1);
+/// And each time so often, because a neighbour may ignore the first.
+const DEFEND_ROUNDS: u32 = 2;
 
 /// What to do when another host claims an address that we hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,8 +90,14 @@ pub struct Watch<K: Kernel> {
     yielded: HashSet<IpAddr>,
     defended: HashMap<IpAddr, Instant>,
     warned: HashSet<String>,
-    failure: Option<(String, Duration)>,
+    /// What failed the last time, and how long was waited for the next.
+    failures: HashSet<String>,
+    delay: Duration,
+    /// When to look at everything again.
     retry: Option<Instant>,
+    /// No repair before this, and how many repairs have followed one another.
+    pause: Instant,
+    streak: u32,
     events: VecDeque<Event>,
 }
 
@@ -112,8 +125,11 @@ impl<K: Kernel> FloatingIps<K> {
             yielded: HashSet::new(),
             defended: HashMap::new(),
             warned: HashSet::new(),
-            failure: None,
+            failures: HashSet::new(),
+            delay: RETRY_FIRST,
             retry: None,
+            pause: Instant::now(),
+            streak: 0,
             events: VecDeque::new(),
         };
         watch.repair();
@@ -128,6 +144,7 @@ impl<K: Kernel> Watch<K> {
     /// If the kernel's notifications cannot be read. Failed repairs are events.
     pub fn next(&mut self, until: Option<Instant>) -> Result<Option<Event>> {
         loop {
+            self.catch_up();
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
             }
@@ -135,21 +152,28 @@ impl<K: Kernel> Watch<K> {
             match self.monitor.next(due.into_iter().flatten().min())? {
                 Some(Signal::Woken) => return Ok(Some(Event::Woken)),
                 Some(Signal::Heard(sighting)) => self.heard(&sighting),
-                Some(Signal::Ruleset | Signal::Links | Signal::Lost) => self.repair(),
+                Some(Signal::Ruleset | Signal::Links | Signal::Lost) => {
+                    self.retry = Some(self.retry.map_or(self.pause, |retry| retry.min(self.pause)));
+                }
                 None => {
-                    let now = Instant::now();
-                    let announced = self.fips.announcements.run_due(&mut self.fips.kernel, now);
-                    if let Err(error) = announced {
-                        self.events.push_back(Event::Failed(error));
-                    }
-                    if self.retry.is_some_and(|retry| retry <= now) {
-                        self.repair();
-                    }
-                    if self.events.is_empty() && until.is_some_and(|until| until <= now) {
+                    self.catch_up();
+                    if self.events.is_empty() && until.is_some_and(|until| until <= Instant::now())
+                    {
                         return Ok(None);
                     }
                 }
             }
+        }
+    }
+
+    /// Does what is due, also while signals stream in.
+    fn catch_up(&mut self) {
+        let now = Instant::now();
+        if let Err(error) = self.fips.announcements.run_due(&mut self.fips.kernel, now) {
+            self.events.push_back(Event::Failed(error));
+        }
+        if self.retry.is_some_and(|retry| retry <= now) {
+            self.repair();
         }
     }
 
@@ -174,6 +198,7 @@ impl<K: Kernel> Watch<K> {
 
     /// Makes the desired state true, if it is not.
     fn repair(&mut self) {
+        let began = Instant::now();
         let desired: Vec<Binding> = self
             .desired
             .iter()
@@ -183,17 +208,22 @@ impl<K: Kernel> Watch<K> {
         // A rival is not waited for here, where all others would wait too.
         let claim = Claim { deadline: self.options.claim.window, ..self.options.claim };
         let options = BindOptions { claim, ..self.options.clone() };
-        let outcome = self.fips.reconcile(&self.owner, &desired, &options);
-        let outcome = outcome.and_then(|report| self.follow_links().map(|()| report));
+        // One that cannot be had must not keep the others from being repaired.
+        let goal = Goal::Own { owner: &self.owner, bindings: &desired, partial: true };
+        let outcome = self.fips.reach(&goal, &options);
+        let followed = self.follow_links();
+        let outcome = outcome.and_then(|report| followed.map(|()| report));
+        self.rest(began, outcome.as_ref().is_ok_and(|report| !report.changes.is_empty()));
         match outcome {
             Ok(report) => self.succeeded(report),
-            Err(error) => self.failed(error),
+            Err(error) => self.failed(vec![error]),
         }
     }
 
     fn succeeded(&mut self, mut report: Report) {
-        self.failure = None;
+        let refused: Vec<Error> = report.refused.drain(..).map(|(_, error)| error).collect();
         self.retry = None;
+        self.failed(refused);
         let warnings: HashSet<String> = report.warnings.drain(..).collect();
         for warning in warnings.difference(&self.warned) {
             self.events.push_back(Event::Warning(warning.clone()));
@@ -204,20 +234,30 @@ impl<K: Kernel> Watch<K> {
         }
     }
 
-    /// The same failure is told once, and tried again ever more rarely.
-    fn failed(&mut self, error: Error) {
-        let text = Chain(&error).to_string();
-        let delay = match &self.failure {
-            Some((before, delay)) if *before == text => (*delay * 2).min(RETRY_LAST),
-            _ => RETRY_FIRST,
-        };
-        // Rivals let go without telling.
-        let delay = if error.is_conflict() { RETRY_FIRST } else { delay };
-        self.retry = Some(Instant::now() + delay);
-        if self.failure.as_ref().is_none_or(|(before, _)| *before != text) {
-            self.events.push_back(Event::Failed(error));
+    /// A failure is told once, and tried again ever more rarely as long as nothing changes.
+    fn failed(&mut self, errors: Vec<Error>) {
+        let told = std::mem::take(&mut self.failures);
+        self.failures = errors.iter().map(|error| Chain(error).to_string()).collect();
+        if errors.is_empty() {
+            return;
         }
-        self.failure = Some((text, delay));
+        let same = self.failures == told;
+        // Rivals let go without telling.
+        let rivals = errors.iter().any(Error::is_conflict);
+        self.delay = if same && !rivals { (self.delay * 2).min(RETRY_LAST) } else { RETRY_FIRST };
+        self.retry = Some(Instant::now() + self.delay);
+        let new = errors.into_iter().filter(|error| !told.contains(&Chain(error).to_string()));
+        self.events.extend(new.map(Event::Failed));
+    }
+
+    /// When to repair next at the earliest: not all the time is spent on it, and whoever undoes
+    /// our repairs again and again meets ever fewer of them.
+    fn rest(&mut self, began: Instant, changed: bool) {
+        let now = Instant::now();
+        let again = changed && began < self.pause + FIGHT;
+        self.streak = if again { (self.streak + 1).min(STREAK_MAX) } else { 0 };
+        let patience = if again { Duration::from_millis(1 << self.streak) } else { Duration::ZERO };
+        self.pause = now + patience.max(now - began);
     }
 
     /// Listens on the links that carry our addresses, and sees which have carrier again.
@@ -297,16 +337,14 @@ impl<K: Kernel> Watch<K> {
             }
             OnRival::Defend => {
                 let now = Instant::now();
-                let last = self.defended.get(&address);
-                if last.is_some_and(|last| now < *last + DEFEND_INTERVAL) {
-                    return;
+                let last = self.defended.get(&address).copied();
+                if last.is_some_and(|last| last > now) {
+                    return; // It will be, soon.
                 }
-                self.defended.insert(address, now);
+                let due = last.map_or(now, |last| now.max(last + DEFEND_INTERVAL));
+                self.defended.insert(address, due);
                 self.tell_rival(address, &link, mac);
-                self.fips.announcements.add(&link, &[address], 1, now);
-                if let Err(error) = self.fips.announcements.run_due(&mut self.fips.kernel, now) {
-                    self.events.push_back(Event::Failed(error));
-                }
+                self.fips.announcements.add(&link, &[address], DEFEND_ROUNDS, due);
             }
         }
     }
