@@ -5,6 +5,8 @@
 mod lab;
 #[path = "foreign_firewall/nftables.rs"]
 mod nftables;
+#[path = "foreign_firewall/other.rs"]
+mod other_tables;
 #[path = "foreign_firewall/scene.rs"]
 mod scene;
 

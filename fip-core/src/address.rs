@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 
 use crate::binding::LinkName;
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, Route, Rtnl};
+use crate::kernel::{Address, AddressChange, Link, Mac, Route, Rtnl};
 use crate::nat::Family;
 
 /// The links of a host with their addresses, and its routes, at one time.
@@ -58,6 +58,11 @@ impl Links {
     /// The link with this index.
     pub fn with_index(&self, index: u32) -> Option<&Link> {
         self.links.iter().find(|link| link.index == index)
+    }
+
+    /// The Ethernet addresses of all links: by each of them neighbours may hear this host.
+    pub fn macs(&self) -> impl Iterator<Item = Mac> {
+        self.links.iter().filter(|link| !link.loopback).filter_map(|link| link.mac)
     }
 
     /// The links that carry this address as one of ours.

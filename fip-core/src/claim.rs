@@ -110,17 +110,19 @@ pub struct Claimed {
     pub rivals: Vec<(IpAddr, Mac)>,
 }
 
-/// Finds out which of the addresses are free on the link, all at the same time.
+/// Finds out which of the addresses are free on the link, all at the same time. `own` are the
+/// Ethernet addresses of this host's other links, as for [`Claiming::new`].
 ///
 /// # Errors
 /// The kernel's, as [`Error::Kernel`]. A rival is a result, not an error.
 pub fn claim<W: Wire>(
     wire: &mut W,
     link: &Link,
+    own: &[Mac],
     addresses: &[IpAddr],
     rules: &Claim,
 ) -> Result<Claimed> {
-    let mut claiming = Claiming::new(link, addresses, rules);
+    let mut claiming = Claiming::new(link, own, addresses, rules);
     let mut free = Vec::new();
     while let Some(more) = claiming.step(wire)? {
         free.extend(more);
@@ -137,6 +139,8 @@ pub fn claim<W: Wire>(
 #[derive(Debug)]
 pub struct Claiming {
     link: Link,
+    /// The Ethernet addresses of this host.
+    own: Vec<Mac>,
     policy: RivalPolicy,
     /// From one probe of an address to the next, and from the last to the end of the window.
     cadence: Duration,
@@ -168,7 +172,11 @@ impl Candidate {
 impl Claiming {
     /// Begins to claim the addresses now. The window is longer than asked for if there are
     /// thousands of them, to spread the probes.
-    pub fn new(link: &Link, addresses: &[IpAddr], rules: &Claim) -> Self {
+    ///
+    /// `own` are the Ethernet addresses of this host's other links: an answer by one of them is no
+    /// rival's. Linux answers by every card on the LAN for the addresses of all its cards (sysctl
+    /// `arp_ignore` 0).
+    pub fn new(link: &Link, own: &[Mac], addresses: &[IpAddr], rules: &Claim) -> Self {
         let now = Instant::now();
         let ask = rules.policy != RivalPolicy::TakeOver
             && !rules.window.is_zero()
@@ -184,6 +192,7 @@ impl Claiming {
         let fastest = PACE * u32::try_from(asked.len()).unwrap_or(u32::MAX);
         Self {
             link: link.clone(),
+            own: own.iter().copied().chain(link.mac).collect(),
             policy: rules.policy,
             cadence: (rules.window.min(LONGEST) / PROBES).max(fastest),
             deadline: now + rules.deadline.min(LONGEST),
@@ -271,7 +280,7 @@ impl Claiming {
     }
 
     fn note(&mut self, sighting: &Sighting) {
-        let ours = Some(sighting.mac) == self.link.mac;
+        let ours = self.own.contains(&sighting.mac);
         let gives_way = sighting.probing && self.link.mac < Some(sighting.mac);
         if ours || gives_way {
             return;

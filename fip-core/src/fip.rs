@@ -16,11 +16,12 @@ use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::address::Links;
 use crate::binding::{Binding, Owner, Protocol};
 use crate::claim::{Announcements, Claim};
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
 use crate::kernel::host::Host;
+use crate::kernel::{Kernel, Mac};
 use crate::nat::Mark;
 use crate::netns::NetNs;
 
@@ -217,16 +218,39 @@ impl<K: Kernel> FloatingIps<K> {
         Ok(bindings)
     }
 
-    /// Announces the newly bound addresses again, as often as was asked for, and waits for it.
+    /// Announces the newly bound addresses again, as often as was asked for, and waits for it. What
+    /// somebody unbinds meanwhile is announced no more.
     ///
     /// # Errors
     /// If the link refuses.
     pub fn finish_announcements(&mut self) -> Result<()> {
         while let Some(due) = self.announcements.next_due() {
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            self.announcements.run_due(&mut self.kernel, Instant::now())?;
+            self.run_announcements()?;
         }
         Ok(())
+    }
+
+    /// Makes the announcements that are due, of what the links still carry: another process may
+    /// have unbound some of it, and another host may have it by now.
+    fn run_announcements(&mut self) -> Result<()> {
+        let now = Instant::now();
+        if self.announcements.next_due().is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        match &mut self.view {
+            Some(view) => {
+                view.refresh_links(&mut self.kernel)?;
+                self.announcements.retain_carried(&view.links);
+            }
+            None => self.announcements.retain_carried(&Links::read(&mut self.kernel)?),
+        }
+        self.announcements.run_due(&mut self.kernel, now)
+    }
+
+    /// The Ethernet addresses of this host, of all its links.
+    fn macs(&self) -> Vec<Mac> {
+        self.view.iter().flat_map(|view| view.links.macs()).collect()
     }
 
     fn plan_goal(&mut self, goal: &Goal<'_>) -> Result<Plan> {

@@ -1,5 +1,8 @@
 //! Desired states in files.
 
+// Each test program uses its part of it.
+#![allow(dead_code)]
+
 use std::path::{Path, PathBuf};
 
 /// A file of one test alone.

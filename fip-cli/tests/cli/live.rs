@@ -1,5 +1,8 @@
 //! A program whose output is read while it runs.
 
+// Each test program uses its part of it.
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};

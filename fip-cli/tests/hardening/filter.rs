@@ -1,11 +1,10 @@
 //! A filter of the host's owner that drops what no binding lets through.
 
-use std::mem::MaybeUninit;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::lab::{Family, Ns, add_route_to, wait_for};
+use crate::lab::{Family, Ns, add_route_to, lan, wait_for};
 use crate::scene::Scene;
 
 /// Packets that belong to no connection: an echo reply that nobody asked for, and a TCP segment
@@ -88,14 +87,15 @@ struct Line<'a> {
     sender: &'a Ns,
     from: IpAddr,
     to: IpAddr,
-    receiver: Socket,
+    receiver: UdpSocket,
     seen: Vec<u8>,
 }
 
 impl<'a> Line<'a> {
     fn new(kind: Stray, sender: &'a Ns, from: IpAddr, receiver: &Ns, to: IpAddr) -> Self {
         let family = if to.is_ipv4() { Family::V4 } else { Family::V6 };
-        let receiver = receiver.run(|| kind.socket(family));
+        // Only `recv` is used, which is the same for every kind of socket.
+        let receiver = UdpSocket::from(receiver.run(|| kind.socket(family)));
         Self { kind, family, sender, from, to, receiver, seen: Vec::new() }
     }
 
@@ -110,12 +110,59 @@ impl<'a> Line<'a> {
     /// The numbers that have arrived up to this one, for which it waits.
     fn arrived_up_to(&mut self, number: u8) -> Vec<u8> {
         wait_for(&format!("number {number} of {:?} at {}", self.kind, self.to), || {
-            let mut buffer = [MaybeUninit::<u8>::uninit(); 2048];
-            while let Ok(length) = self.receiver.recv(&mut buffer) {
-                let bytes: Vec<u8> = receive(&buffer[..length]);
-                self.seen.extend(self.kind.number(self.family, &bytes));
+            let mut packet = [0; 2048];
+            while let Ok(length) = self.receiver.recv(&mut packet) {
+                self.seen.extend(self.kind.number(self.family, &packet[..length]));
             }
             self.seen.contains(&number).then(|| self.seen.clone())
         })
+    }
+}
+
+/// Drops what is forwarded, as Docker does, unless `DOCKER-USER` accepts it.
+fn drop_forwarded(a: &Ns) {
+    for iptables in [Ns::iptables, Ns::ip6tables] {
+        iptables(a, "-P FORWARD DROP");
+        iptables(a, "-N DOCKER-USER");
+        iptables(a, "-A FORWARD -j DOCKER-USER");
+    }
+}
+
+/// Nothing to the workload is tracked any more.
+fn track_nothing(a: &Ns, address: IpAddr) {
+    let family = if address.is_ipv4() { "ip" } else { "ip6" };
+    let hook = "type filter hook prerouting priority -300;";
+    let rule = format!("{family} daddr {address} notrack;");
+    a.nft_script(&format!("table {family} raw {{ chain prerouting {{ {hook} {rule} }}; }}\n"));
+}
+
+#[test]
+fn what_belongs_to_no_binding_is_dropped_as_before() {
+    let scene = Scene::new();
+    let unbound = scene.a.workload("unbound", "br0", 18, 3);
+    add_route_to(&scene.client, 18, 11);
+    drop_forwarded(&scene.a);
+    for family in Family::BOTH {
+        let (floating, fixed) = scene.pair(family);
+        scene.fip().ok(&format!("bind {floating} {fixed} --announce 1 --probe 20ms"));
+        scene.wait_for_traffic(floating);
+        let (from, to) = (lan(family, 1), unbound.address(family));
+        let mut lines = Stray::ALL.map(|kind| Line::new(kind, &scene.client, from, &unbound, to));
+        lines.iter().for_each(|line| line.send(1));
+        track_nothing(&scene.a, to);
+        lines.iter().for_each(|line| line.send(2));
+        // What is dropped no more does arrive, so the packets before it would have.
+        let open = |verb: &str| match family {
+            Family::V4 => scene.a.iptables(&format!("-{verb} FORWARD -d {to} -j ACCEPT")),
+            Family::V6 => scene.a.ip6tables(&format!("-{verb} FORWARD -d {to} -j ACCEPT")),
+        };
+        open("I");
+        for line in &mut lines {
+            line.send(3);
+            let arrived = line.arrived_up_to(3);
+            assert_eq!(arrived, [3], "{:?} over {family:?} passed the filter", line.kind);
+        }
+        open("D");
+        scene.wait_for_traffic(floating);
     }
 }

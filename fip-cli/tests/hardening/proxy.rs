@@ -1,6 +1,6 @@
 //! A proxy that somebody else redirects the workloads' traffic to.
 
-use crate::lab::{Family, Ns, Proto, Whoami, lan, whoami};
+use crate::lab::{Family, Ns, Proto, Whoami, add_route_to, lan, whoami};
 use crate::scene::Scene;
 
 /// What a transparent proxy on the LAN needs of the host.
@@ -24,6 +24,8 @@ fn redirect(a: &Ns, family: Family) {
 fn what_another_redirects_leaves_with_an_address_of_the_host() {
     let scene = Scene::new();
     let _behind = scene.lan.router();
+    // What leaves untranslated arrives too, to be seen.
+    add_route_to(&scene.client, 18, 11);
     let _proxy = Whoami::start(&scene.client, &[3128]);
     for family in Family::BOTH {
         redirect(&scene.a, family);

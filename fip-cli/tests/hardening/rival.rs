@@ -14,8 +14,7 @@ fn a_defender_has_the_last_word() {
         let state = format!("{floating} {fixed}\n");
         let watched = Watched::start(&scene, "word", &state, "--rival-policy defend");
         let capture = Capture::start(&scene.lan.switch);
-        let (ours, theirs) =
-            (Claim::Holds(scene.a.mac("eth0")), Claim::Holds(rival.mac("eth0")));
+        let (ours, theirs) = (Claim::Holds(scene.a.mac("eth0")), Claim::Holds(rival.mac("eth0")));
         announce(&rival, floating);
         watched.watch.wait_for_event(0, "rival", |event| event["done"] == "defended");
         capture.wait_for_claim(floating, &ours);

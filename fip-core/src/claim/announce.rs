@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::address::Links;
 use crate::error::Result;
 use crate::kernel::{Link, Wire};
 
@@ -51,6 +52,15 @@ impl Announcements {
         let gone: HashSet<_> = addresses.iter().collect();
         for pending in &mut self.pending {
             pending.addresses.retain(|address| !gone.contains(address));
+        }
+        self.pending.retain(|pending| !pending.addresses.is_empty());
+    }
+
+    /// Announces nothing more but what the links still carry.
+    pub fn retain_carried(&mut self, links: &Links) {
+        for pending in &mut self.pending {
+            let link = pending.link.index;
+            pending.addresses.retain(|&address| links.carrying(address).any(|a| a.link == link));
         }
         self.pending.retain(|pending| !pending.addresses.is_empty());
     }

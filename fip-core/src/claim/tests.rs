@@ -104,7 +104,7 @@ fn rules(policy: RivalPolicy) -> Claim {
 }
 
 fn run(wire: &mut Script, addresses: &[IpAddr], policy: RivalPolicy) -> Claimed {
-    claim(wire, &eth0(), addresses, &rules(policy)).unwrap()
+    claim(wire, &eth0(), &[], addresses, &rules(policy)).unwrap()
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_silence_that_the_deadline_cuts_short_is_not_enough() {
 fn a_deadline_shorter_than_the_window_does_not_end_the_window() {
     let rules = Claim { deadline: Duration::ZERO, ..rules(RivalPolicy::Wait) };
     let mut wire = Script::default().with(ip(8), HIGHER, 1);
-    let claimed = claim(&mut wire, &eth0(), &[ip(7), ip(8)], &rules).unwrap();
+    let claimed = claim(&mut wire, &eth0(), &[], &[ip(7), ip(8)], &rules).unwrap();
     assert_eq!(claimed, Claimed { free: vec![ip(7)], rivals: vec![(ip(8), HIGHER)] });
     assert_eq!(wire.probes_for(ip(7)), 3);
 }
@@ -172,7 +172,7 @@ fn nobody_is_asked_where_it_is_not_wanted_or_nobody_is() {
     ];
     for (rules, link) in cases {
         let mut wire = Script::default().with(ip(7), HIGHER, FOREVER);
-        let claimed = claim(&mut wire, &link, &[ip(7)], &rules).unwrap();
+        let claimed = claim(&mut wire, &link, &[], &[ip(7)], &rules).unwrap();
         assert_eq!(claimed.free, [ip(7)]);
         assert_eq!((wire.probes.len(), wire.stops), (0, 0));
     }
@@ -199,7 +199,7 @@ fn the_higher_one_waits_and_follows_if_the_lower_gives_up() {
 fn the_one_that_gives_way_leaves_the_other_time_to_bind() {
     let rules = Claim { window: Duration::from_millis(3), ..Claim::default() };
     let mut wire = Script::default().with_claimer(ip(7), LOWER, 1);
-    let mut claiming = Claiming::new(&eth0(), &[ip(7)], &rules);
+    let mut claiming = Claiming::new(&eth0(), &[], &[ip(7)], &rules);
     let start = claiming.now;
     assert_eq!(claiming.step(&mut wire).unwrap(), Some(vec![ip(7)]));
     assert!(claiming.now >= start + BINDING_TIME, "by the claim's own clock");
@@ -219,10 +219,19 @@ fn our_own_frames_and_other_addresses_do_not_count() {
 }
 
 #[test]
+fn the_other_cards_of_this_host_are_no_rivals() {
+    let rules = rules(RivalPolicy::Refuse);
+    let mut wire = Script::default().with(ip(7), LOWER, FOREVER).with(ip(8), HIGHER, FOREVER);
+    wire.rivals.insert(ip(9), Rival { mac: LOWER, answers: FOREVER, probing: true });
+    let claimed = claim(&mut wire, &eth0(), &[LOWER], &[ip(7), ip(8), ip(9)], &rules).unwrap();
+    assert_eq!(claimed, Claimed { free: vec![ip(7), ip(9)], rivals: vec![(ip(8), HIGHER)] });
+}
+
+#[test]
 fn what_is_free_does_not_wait_for_what_is_contested() {
     let mut wire = Script::default().with(ip(8), HIGHER, 5).with(ip(9), HIGHER, 9);
     let addresses = [ip(7), ip(8), ip(9), ip(10)];
-    let mut claiming = Claiming::new(&eth0(), &addresses, &rules(RivalPolicy::Wait));
+    let mut claiming = Claiming::new(&eth0(), &[], &addresses, &rules(RivalPolicy::Wait));
     let mut steps = Vec::new();
     while let Some(free) = claiming.step(&mut wire).unwrap() {
         steps.push(free);
@@ -244,7 +253,7 @@ fn thousands_come_in_one_step() {
     let addresses: Vec<IpAddr> =
         (0..10_000u16).map(|n| IpAddr::from([172, 16, (n >> 8) as u8, n as u8])).collect();
     let mut wire = Script::default();
-    let mut claiming = Claiming::new(&eth0(), &addresses, &rules(RivalPolicy::Wait));
+    let mut claiming = Claiming::new(&eth0(), &[], &addresses, &rules(RivalPolicy::Wait));
     assert_eq!(claiming.step(&mut wire).unwrap(), Some(addresses));
     assert_eq!(claiming.step(&mut wire).unwrap(), None);
     assert_eq!(wire.probes.len(), 30_000);
@@ -254,7 +263,7 @@ fn thousands_come_in_one_step() {
 fn absurd_durations_do_not_overflow() {
     let rules = Claim { window: Duration::MAX, deadline: Duration::MAX, ..Claim::default() };
     let mut wire = Script::default().with(ip(8), HIGHER, FOREVER);
-    let claimed = claim(&mut wire, &eth0(), &[ip(7), ip(8)], &rules).unwrap();
+    let claimed = claim(&mut wire, &eth0(), &[], &[ip(7), ip(8)], &rules).unwrap();
     assert_eq!(claimed, Claimed { free: vec![ip(7)], rivals: vec![(ip(8), HIGHER)] });
 }
 

@@ -116,7 +116,7 @@ impl<K: Kernel> FloatingIps<K> {
         }
         let mut rivals = Vec::new();
         for (link, addresses) in &plan.claims {
-            let mut claiming = Claiming::new(link, addresses, &options.claim);
+            let mut claiming = Claiming::new(link, &self.macs(), addresses, &options.claim);
             while let Some(free) = claiming.step(&mut self.kernel)? {
                 report.waited = began.elapsed();
                 free.iter().for_each(|address| _ = held.remove(address));
@@ -193,7 +193,7 @@ impl<K: Kernel> FloatingIps<K> {
                 self.announcements.add(link, &[address.network.ip()], rounds, Instant::now());
             }
         }
-        self.announcements.run_due(&mut self.kernel, Instant::now())
+        self.run_announcements()
     }
 
     /// Forgets the connections that are not as the bindings say.
@@ -243,7 +243,7 @@ impl<K: Kernel> FloatingIps<K> {
             for (link, addresses) in &plan.claims {
                 self.announcements.add(link, addresses, options.announcements, now);
             }
-            self.announcements.run_due(&mut self.kernel, now)?;
+            self.run_announcements()?;
         }
         if !plan.flows.is_empty() {
             self.kernel.forget(&plan.flows)?;

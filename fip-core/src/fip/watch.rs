@@ -169,7 +169,7 @@ impl<K: Kernel> Watch<K> {
     /// Does what is due, also while signals stream in.
     fn catch_up(&mut self) {
         let now = Instant::now();
-        if let Err(error) = self.fips.announcements.run_due(&mut self.fips.kernel, now) {
+        if let Err(error) = self.fips.run_announcements() {
             self.events.push_back(Event::Failed(error));
         }
         if self.retry.is_some_and(|retry| retry <= now) {
@@ -305,11 +305,12 @@ impl<K: Kernel> Watch<K> {
     /// them unasked would take them back.
     fn returned(&mut self, link: &Link, addresses: &[IpAddr]) -> Result<()> {
         let ask = Claim { policy: RivalPolicy::Refuse, ..self.options.claim };
-        let claimed = claim(&mut self.fips.kernel, link, addresses, &ask)?;
+        let own = self.fips.macs();
+        let claimed = claim(&mut self.fips.kernel, link, &own, addresses, &ask)?;
         if self.options.announcements > 0 && !claimed.free.is_empty() {
             let now = Instant::now();
             self.fips.announcements.add(link, &claimed.free, self.options.announcements, now);
-            self.fips.announcements.run_due(&mut self.fips.kernel, now)?;
+            self.fips.run_announcements()?;
         }
         let addresses = claimed.free.len();
         self.events.push_back(Event::Announced { link: link.name.clone(), addresses });
@@ -324,7 +325,7 @@ impl<K: Kernel> Watch<K> {
         let Sighting { link, address, mac, probing } = *sighting;
         let held = self.held().remove(&link);
         let Some((link, _)) = held
-            .filter(|(link, list)| list.contains(&address) && link.mac != Some(mac) && !probing)
+            .filter(|(link, list)| list.contains(&address) && !self.fips.macs().contains(&mac) && !probing)
         else {
             return;
         };

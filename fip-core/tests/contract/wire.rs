@@ -18,7 +18,7 @@ fn ask(kernel: &mut impl Kernel, addresses: &[IpAddr], policy: RivalPolicy) -> C
     let rules =
         Claim { policy, window: Duration::from_millis(60), deadline: Duration::from_millis(500) };
     let eth0 = link(kernel, "eth0");
-    claim(kernel, &eth0, addresses, &rules).unwrap()
+    claim(kernel, &eth0, &[], addresses, &rules).unwrap()
 }
 
 pub(crate) fn a_silent_address_is_free(scene: &impl Scene) {

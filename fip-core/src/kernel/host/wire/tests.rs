@@ -390,7 +390,7 @@ fn no_rival_among_thousands_is_missed() {
     let cable = Cable::new();
     let addresses = thousands(&cable.far);
     let rules = Claim { policy: RivalPolicy::Refuse, ..Claim::default() };
-    let claimed = claim(&mut cable.near.sockets(), &near(), &addresses, &rules).unwrap();
+    let claimed = claim(&mut cable.near.sockets(), &near(), &[], &addresses, &rules).unwrap();
     assert_eq!((claimed.free.len(), claimed.rivals.len()), (0, addresses.len()));
     assert!(claimed.rivals.iter().all(|(_, mac)| *mac == FAR));
 }
@@ -414,7 +414,7 @@ fn a_claim_waits_until_the_rival_lets_go() {
         let far = Arc::clone(&cable.far);
         let mut sockets = cable.near.sockets();
         let claiming = thread::spawn(move || {
-            let claimed = claim(&mut sockets, &near(), &[address], &rules).unwrap();
+            let claimed = claim(&mut sockets, &near(), &[], &[address], &rules).unwrap();
             (claimed, far.sh("ip addr show dev far"))
         });
         thread::sleep(rules.window * 2);
@@ -436,7 +436,7 @@ fn of_two_hosts_that_claim_at_once_one_wins() {
                 let rules = Claim { deadline: Duration::from_secs(3), ..Claim::default() };
                 let mut sockets = host.sockets();
                 start.wait();
-                let claimed = claim(&mut sockets, &link, &[address], &rules).unwrap();
+                let claimed = claim(&mut sockets, &link, &[], &[address], &rules).unwrap();
                 let won = claimed.free == [address];
                 if won {
                     add(&host, link.name.as_str(), address);
