@@ -1,8 +1,11 @@
 //! What is printed: for people a table or lines, for programs JSON.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::net::IpAddr;
 use std::time::Duration;
 
+use fip_core::LinkName;
 use fip_core::fip::{Report, Status};
 use serde::Serialize;
 
@@ -16,18 +19,18 @@ struct Changes<'a> {
     committed_ms: f64,
 }
 
-/// A binding of `fip list`.
+/// A binding of `fip list`, or a floating address that is on a link without any.
 #[derive(Debug, Serialize)]
 struct Row<'a> {
     floating: String,
-    fixed: String,
+    fixed: Option<String>,
     interface: Option<&'a str>,
-    owner: &'a str,
+    owner: Option<&'a str>,
     ports: Vec<Port>,
     egress: bool,
     state: &'static str,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    problems: &'a [String],
+    problems: Cow<'a, [String]>,
     packets: u64,
     bytes: u64,
 }
@@ -83,9 +86,13 @@ pub(crate) fn plan(lines: &[String], warnings: &[String], json: bool) -> Result<
     print(&joined(lines))
 }
 
-/// Prints the bindings.
-pub(crate) fn list(statuses: &[Status], json: bool) -> Result<(), Failure> {
-    let rows: Vec<Row<'_>> = statuses.iter().map(row).collect();
+/// Prints the bindings, and the addresses without one.
+pub(crate) fn list(
+    statuses: &[Status],
+    strays: &[(IpAddr, LinkName)],
+    json: bool,
+) -> Result<(), Failure> {
+    let rows: Vec<Row<'_>> = statuses.iter().map(row).chain(strays.iter().map(stray)).collect();
     if json { print_json(&rows) } else { print(&table(&rows)) }
 }
 
@@ -106,9 +113,9 @@ fn row(status: &Status) -> Row<'_> {
     let binding = &status.binding;
     Row {
         floating: binding.floating().to_string(),
-        fixed: binding.fixed().to_string(),
+        fixed: Some(binding.fixed().to_string()),
         interface: binding.uplink().map(|link| link.as_str()),
-        owner: binding.owner().as_str(),
+        owner: Some(binding.owner().as_str()),
         ports: binding
             .ports()
             .iter()
@@ -120,9 +127,24 @@ fn row(status: &Status) -> Row<'_> {
             .collect(),
         egress: binding.egress(),
         state: if status.problems.is_empty() { "active" } else { "degraded" },
-        problems: &status.problems,
+        problems: status.problems.as_slice().into(),
         packets: status.packets,
         bytes: status.bytes,
+    }
+}
+
+fn stray((floating, link): &(IpAddr, LinkName)) -> Row<'_> {
+    Row {
+        floating: floating.to_string(),
+        fixed: None,
+        interface: Some(link.as_str()),
+        owner: None,
+        ports: Vec::new(),
+        egress: false,
+        state: "degraded",
+        problems: vec![format!("not bound: `fip unbind {floating}` removes it")].into(),
+        packets: 0,
+        bytes: 0,
     }
 }
 
@@ -148,12 +170,17 @@ fn table(rows: &[Row<'_>]) -> String {
 
 fn cells(row: &Row<'_>) -> [String; 9] {
     let ports: Vec<String> = row.ports.iter().map(Port::text).collect();
+    let or_none = |text: Option<&str>| text.unwrap_or("-").to_owned();
     [
         row.floating.clone(),
-        row.fixed.clone(),
-        row.interface.unwrap_or("-").to_owned(),
-        row.owner.to_owned(),
-        if ports.is_empty() { "all".to_owned() } else { ports.join(",") },
+        or_none(row.fixed.as_deref()),
+        or_none(row.interface),
+        or_none(row.owner),
+        match ports.as_slice() {
+            [] if row.fixed.is_none() => or_none(None),
+            [] => "all".to_owned(),
+            ports => ports.join(","),
+        },
         if row.egress { "yes" } else { "no" }.to_owned(),
         row.state.to_owned(),
         row.packets.to_string(),

@@ -41,11 +41,15 @@ pub(crate) fn apply(host: &HostArgs, args: &ApplyArgs) -> Result<(), Failure> {
 }
 
 pub(crate) fn list(host: &HostArgs, args: &ListArgs) -> Result<(), Failure> {
-    let mut statuses = host.open()?.list()?;
+    let mut fips = host.open()?;
+    let mut statuses = fips.list()?;
+    let mut strays = fips.strays()?;
     if let Some(owner) = &args.owner {
         statuses.retain(|status| status.binding.owner() == owner);
+        // They are nobody's.
+        strays.clear();
     }
-    output::list(&statuses, args.json)
+    output::list(&statuses, &strays, args.json)
 }
 
 fn show(plan: &Plan, json: bool) -> Result<(), Failure> {

@@ -165,7 +165,7 @@ fn a_floating_address_is_never_the_hosts_source() {
     }
     scene.a.ip(&format!("addr del {own}/24 dev eth0"));
     scene.a.ip(&format!("addr add {own}/32 dev eth0"));
-    scene.a.ip("route add default via 192.168.99.254 dev eth0 onlink");
+    scene.a.ip("route replace default via 192.168.99.254 dev eth0 onlink");
     for to in ["192.168.99.1", "192.0.2.9"] {
         assert_eq!(source(to), own.to_string(), "to {to}, from a /32");
     }

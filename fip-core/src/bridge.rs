@@ -13,6 +13,7 @@ mod work;
 use ipnetwork::{IpNetwork, Ipv4Network};
 
 pub use self::forwarding::ensure_forwarding;
+pub(crate) use self::forwarding::forwards;
 pub use self::port::PortSpec;
 use self::work::{LinkWork, delete_link, errno};
 use crate::binding::LinkName;

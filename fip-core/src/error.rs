@@ -125,7 +125,13 @@ impl Error {
 
     /// Trying again later may succeed.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Busy(_))
+        match self {
+            Self::Busy(_) => true,
+            Self::Kernel { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::TimedOut)
+            }
+            _ => false,
+        }
     }
 
     /// What the caller gave is malformed, on whatever host.
@@ -146,7 +152,7 @@ impl Error {
             Self::NoUplink(_) => {
                 "name the link that shall carry it (--interface), or add a default route"
             }
-            Self::Busy(_) => "try again",
+            _ if self.is_busy() => "try again",
             Self::Unsupported { hint, .. } => hint,
             _ if self.is_permission_denied() => {
                 "run as root, or with the capability CAP_NET_ADMIN (and CAP_NET_RAW)"
@@ -169,5 +175,23 @@ impl Display for Chain<'_> {
             next = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_succeed_later_is_busy_whoever_says_so() {
+        let kernel = |source| Error::kernel("list addresses", source);
+        for kind in [io::ErrorKind::ResourceBusy, io::ErrorKind::TimedOut] {
+            let error = kernel(io::Error::new(kind, "the list changed while it was read"));
+            assert!(error.is_busy(), "{kind}");
+            assert_eq!(error.hint().as_deref(), Some("try again"));
+        }
+        assert!(Error::Busy("ruleset kept changing".to_owned()).is_busy());
+        let denied = kernel(io::Error::from_raw_os_error(libc::EPERM));
+        assert!(!denied.is_busy() && denied.is_permission_denied());
     }
 }

@@ -11,18 +11,19 @@ mod status;
 mod view;
 mod watch;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Links;
-use crate::binding::{Binding, Owner, Protocol};
+use crate::binding::{Binding, LinkName, Owner, Protocol};
+use crate::bridge;
 use crate::claim::{Announcements, Claim};
 use crate::error::{Error, Result};
 use crate::kernel::host::Host;
 use crate::kernel::{Kernel, Mac};
-use crate::nat::Mark;
+use crate::nat::{Family, Mark};
 use crate::netns::NetNs;
 
 use goal::Goal;
@@ -30,6 +31,9 @@ pub use plan::Plan;
 pub use status::Status;
 use view::View;
 pub use watch::{Event, OnRival, Watch};
+
+/// How often the state is read again when the ruleset changes meanwhile.
+const ATTEMPTS: usize = 64;
 
 /// How all bindings of a host are made.
 #[derive(Debug, Clone, Default)]
@@ -202,9 +206,38 @@ impl<K: Kernel> FloatingIps<K> {
     pub fn list(&mut self) -> Result<Vec<Status>> {
         let view = View::read(&mut self.kernel)?;
         let counters = self.kernel.counters()?;
-        let list = status::list(&view, counters);
+        let mut forwards = BTreeSet::new();
+        for family in Family::ALL {
+            if bridge::forwards(&mut self.kernel, family)? {
+                forwards.insert(family);
+            }
+        }
+        let list = status::list(&view, counters, &forwards);
         self.view = Some(view);
         Ok(list)
+    }
+
+    /// The floating addresses that a link still carries, in order, though no binding is about them:
+    /// what remains if somebody deletes the rules. They lead to this host itself.
+    /// [`FloatingIps::unbind`], by any owner, removes them.
+    ///
+    /// # Errors
+    /// If the kernel cannot be read; [`crate::Error::Busy`] if the ruleset changes all the time.
+    pub fn strays(&mut self) -> Result<Vec<(IpAddr, LinkName)>> {
+        for _ in 0..ATTEMPTS {
+            let view = match &mut self.view {
+                Some(view) => view,
+                none => none.insert(View::read(&mut self.kernel)?),
+            };
+            // An address comes after its rules and goes before them: links that were read while
+            // the ruleset was as it is known fit it.
+            view.refresh_links(&mut self.kernel)?;
+            if view.snapshot.generation == self.kernel.generation()? {
+                return Ok(status::strays(view));
+            }
+            self.view = None;
+        }
+        Err(Error::Busy("the nf_tables ruleset changed each time it was read".to_owned()))
     }
 
     /// The bindings of one owner.
@@ -238,6 +271,12 @@ impl<K: Kernel> FloatingIps<K> {
         if self.announcements.next_due().is_none_or(|due| due > now) {
             return Ok(());
         }
+        // Links that cannot be read are taken to be as they were: a round is not put off for ever.
+        let read = self.forget_withdrawn();
+        read.and(self.announcements.run_due(&mut self.kernel, now))
+    }
+
+    fn forget_withdrawn(&mut self) -> Result<()> {
         match &mut self.view {
             Some(view) => {
                 view.refresh_links(&mut self.kernel)?;
@@ -245,7 +284,7 @@ impl<K: Kernel> FloatingIps<K> {
             }
             None => self.announcements.retain_carried(&Links::read(&mut self.kernel)?),
         }
-        self.announcements.run_due(&mut self.kernel, now)
+        Ok(())
     }
 
     /// The Ethernet addresses of this host, of all its links.

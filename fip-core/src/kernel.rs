@@ -182,8 +182,8 @@ pub trait Rtnl {
     /// The unicast routes of the main table, both families.
     fn routes(&mut self) -> Result<Vec<Route>>;
 
-    /// Whether links, addresses or routes may have changed, other than by this handle, since this
-    /// was last called. True at the first call and whenever it cannot be known.
+    /// Whether links, addresses, routes or forwarding may have changed since this was last called,
+    /// other than by this handle (whose own changes of links and sysctls may count). True at the first call and whenever it cannot be known.
     fn changed(&mut self) -> Result<bool>;
 
     /// Makes the changes in order; one that fails does not stop the others. The inner results
@@ -302,8 +302,9 @@ pub trait Wire {
 
     /// The next host that is heard to have an address (an ARP packet with that sender address, a
     /// neighbour advertisement), or to probe for one itself, before `until`. Frames that this
-    /// host sent do not count. Listening begins with the first call of `probe` on the link.
-    /// None means that everything which came before `until` has been told.
+    /// link sent do not count; those of this host's other links do. Listening begins with the first
+    /// call of `probe` on the link. None means that everything which came before `until` has been
+    /// told.
     fn heard(&mut self, link: &Link, until: Instant) -> Result<Option<Sighting>>;
 
     /// Ends the listening on the link that `probe` began; what was not yet heard is forgotten.
@@ -317,7 +318,7 @@ pub trait Wire {
 /// Something happened that may need a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// Links, addresses or routes changed.
+    /// Links, addresses, routes or forwarding changed.
     Links,
     /// The ruleset changed.
     Ruleset,

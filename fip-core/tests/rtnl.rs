@@ -59,7 +59,7 @@ fn a_floating_address_is_tagged_and_harmless() {
     let shown = host.ip("-oneline address show dev lan0");
     let line = |part: &str| shown.lines().find(|line| line.contains(part)).unwrap().to_owned();
     let four = line("203.0.113.7/32");
-    assert!(four.contains("scope global noprefixroute lan0:fip"), "{four}");
+    assert!(four.contains("scope host noprefixroute lan0:fip"), "{four}");
     let six = line("2001:db8::7/128");
     assert!(six.contains("deprecated") && six.contains("nodad"), "{six}");
     assert!(six.contains("valid_lft forever preferred_lft 0sec"), "{six}");

@@ -47,6 +47,26 @@ fn json_has_the_promised_fields() {
 }
 
 #[test]
+fn an_address_without_a_binding_is_a_row_too() {
+    let strays = [("192.0.2.9".parse().unwrap(), "eth0".parse().unwrap())];
+    let rows: Vec<Row<'_>> = strays.iter().map(stray).collect();
+    let expected = "\
+FLOATING   FIXED  INTERFACE  OWNER  PORTS  EGRESS  STATE     PACKETS  BYTES
+192.0.2.9  -      eth0       -      -      no      degraded  0        0
+  not bound: `fip unbind 192.0.2.9` removes it
+";
+    assert_eq!(table(&rows), expected);
+    assert_eq!(
+        serde_json::to_string(&rows).unwrap(),
+        r#"[{"floating":"192.0.2.9","fixed":null,"interface":"eth0","owner":null,"ports":[],"#
+            .to_owned()
+            + r#""egress":false,"state":"degraded","#
+            + r#""problems":["not bound: `fip unbind 192.0.2.9` removes it"],"#
+            + r#""packets":0,"bytes":0}]"#
+    );
+}
+
+#[test]
 fn milliseconds_have_three_decimals() {
     assert_eq!(milliseconds(Duration::from_nanos(1_234_567)).to_string(), "1.235");
     assert_eq!(milliseconds(Duration::ZERO).to_string(), "0");

@@ -22,7 +22,8 @@ fn is_told_and_helped(scene: &Scene, chain: &str) {
         scene.unbind(family, 200);
         let (table, _) = chain.rsplit_once(' ').unwrap();
         let rules = scene.a.nft(&format!("-a list table {table}"));
-        let ours = rules.lines().find(|rule| rule.contains("accept # handle") && rule.contains("0x"));
+        let ours =
+            rules.lines().find(|rule| rule.contains("accept # handle") && rule.contains("0x"));
         let handle = ours.unwrap().rsplit_once(' ').unwrap().1;
         scene.a.nft(&format!("delete rule {chain} handle {handle}"));
     }

@@ -34,14 +34,10 @@ pub fn ensure_forwarding(
     family: Family,
     uplink: Option<&LinkName>,
 ) -> Result<Vec<String>> {
-    let path = match family {
-        Family::V4 => "net/ipv4/ip_forward",
-        Family::V6 => FORWARDING6,
-    };
     if family == Family::V6 {
         check_ipv6(kernel, uplink)?;
     }
-    if kernel.sysctl(path)?.as_deref() == Some("1") {
+    if forwards(kernel, family)? {
         return Ok(Vec::new());
     }
     let mut changes = Vec::new();
@@ -53,8 +49,20 @@ pub fn ensure_forwarding(
             }
         }
     }
-    changes.extend(ensure_sysctl(kernel, path, "1")?);
+    changes.extend(ensure_sysctl(kernel, parameter(family), "1")?);
     Ok(changes)
+}
+
+/// Whether the host forwards packets of this family.
+pub(crate) fn forwards(kernel: &mut impl Rtnl, family: Family) -> Result<bool> {
+    Ok(kernel.sysctl(parameter(family))?.as_deref() == Some("1"))
+}
+
+fn parameter(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "net/ipv4/ip_forward",
+        Family::V6 => FORWARDING6,
+    }
 }
 
 /// Whether the kernel has IPv6, and has it enabled on the uplink, if one is given.

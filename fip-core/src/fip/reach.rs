@@ -156,6 +156,7 @@ impl<K: Kernel> FloatingIps<K> {
         let unsure = std::mem::replace(&mut self.unsure, true);
         loop {
             if self.is_current(&step.plan)? {
+                report.changes.extend(self.forwarding(&step.wanted)?);
                 if self.commit(&step, options)? {
                     break;
                 }
@@ -214,8 +215,24 @@ impl<K: Kernel> FloatingIps<K> {
         Ok(asked || known == Some(self.kernel.generation()?))
     }
 
+    /// Lets this host forward for the families that are bound, and were not looked at since
+    /// something changed. What was changed for that.
+    fn forwarding(&mut self, wanted: &Wanted) -> Result<Vec<String>> {
+        let mut changes = Vec::new();
+        let Some(view) = &mut self.view else { return Ok(changes) };
+        for binding in wanted.values().flatten() {
+            let family = Family::of(binding.floating());
+            if !view.forwarding.contains(&family) {
+                let uplink = view.links.uplink(binding.floating(), binding.uplink())?;
+                changes.extend(ensure_forwarding(&mut self.kernel, family, Some(&uplink.name))?);
+                view.forwarding.insert(family);
+            }
+        }
+        Ok(changes)
+    }
+
     /// Does what is planned; false if the plan is out of date.
-    fn commit(&mut self, Step { wanted, plan, .. }: &Step, options: &BindOptions) -> Result<bool> {
+    fn commit(&mut self, Step { plan, .. }: &Step, options: &BindOptions) -> Result<bool> {
         let Some(view) = &mut self.view else { return Ok(false) };
         let (add, remove): (Vec<_>, Vec<_>) = plan
             .addresses
@@ -226,7 +243,6 @@ impl<K: Kernel> FloatingIps<K> {
         self.announcements.remove(&gone);
         AddressBinder::new(&mut self.kernel, &mut view.links).change(&remove)?;
         if !plan.rules.is_empty() {
-            forwarding(&mut self.kernel, view, wanted)?;
             match self.kernel.commit(&plan.rules, view.snapshot.generation) {
                 Ok(Commit::Done) => view.note(&plan.rules),
                 Ok(Commit::Stale) => return Ok(false),
@@ -258,17 +274,4 @@ pub(super) struct Step {
     pub(super) plan: Plan,
     /// What cannot be had, of a goal that is content with the rest.
     refused: Vec<(IpAddr, Error)>,
-}
-
-/// Lets this host forward for the families that are bound, and have not been looked at yet.
-fn forwarding<K: Kernel>(kernel: &mut K, view: &mut View, wanted: &Wanted) -> Result<()> {
-    for binding in wanted.values().flatten() {
-        let family = Family::of(binding.floating());
-        if !view.forwarding.contains(&family) {
-            let uplink = view.links.uplink(binding.floating(), binding.uplink())?;
-            ensure_forwarding(kernel, family, Some(&uplink.name))?;
-            view.forwarding.insert(family);
-        }
-    }
-    Ok(())
 }

@@ -1,8 +1,9 @@
 //! How the bindings are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 
-use crate::binding::Binding;
+use crate::binding::{Binding, LinkName};
 use crate::kernel::{Counter, Link};
 use crate::nat::{self, Family, Key, Mark, Pass, Skeleton};
 
@@ -21,8 +22,12 @@ pub struct Status {
     pub bytes: u64,
 }
 
-/// The state of all bindings.
-pub(super) fn list(view: &View, counters: Vec<Counter>) -> Vec<Status> {
+/// The state of all bindings, on a host that forwards packets of these families.
+pub(super) fn list(
+    view: &View,
+    counters: Vec<Counter>,
+    forwards: &BTreeSet<Family>,
+) -> Vec<Status> {
     let counters: HashMap<Key, Counter> =
         counters.into_iter().map(|counter| (counter.key.clone(), counter)).collect();
     let mark = view.mark().unwrap_or_default();
@@ -33,6 +38,7 @@ pub(super) fn list(view: &View, counters: Vec<Counter>) -> Vec<Status> {
             let counted = || bound.keys.iter().filter_map(|key| counters.get(key));
             let mut problems = common.clone();
             problems.extend(address_problem(view, &bound.binding));
+            problems.extend(forwarding_problem(forwards, &bound.binding));
             problems.extend(pass_problem(view, &bound.binding));
             problems.extend(obstacles(view, &bound.binding, mark));
             Status {
@@ -43,6 +49,33 @@ pub(super) fn list(view: &View, counters: Vec<Counter>) -> Vec<Status> {
             }
         })
         .collect()
+}
+
+/// The floating addresses on links that no binding is about, in order.
+pub(super) fn strays(view: &View) -> Vec<(IpAddr, LinkName)> {
+    let is_bound = |key: &Key| match key {
+        Key::Dnat(floating) | Key::Port(floating, ..) => Some(*floating),
+        Key::Snat(..) | Key::Hairpin(_) => None,
+    };
+    let bound: HashSet<IpAddr> = view.elements().keys().filter_map(is_bound).collect();
+    let stray = view.links.ours().filter(|address| !bound.contains(&address.network.ip()));
+    let named = stray.filter_map(|address| {
+        let link = view.links.with_index(address.link)?;
+        Some((address.network.ip(), link.name.clone()))
+    });
+    let mut strays: Vec<_> = named.collect();
+    strays.sort();
+    strays
+}
+
+fn forwarding_problem(forwards: &BTreeSet<Family>, binding: &Binding) -> Option<String> {
+    let family = Family::of(binding.floating());
+    let name = match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    };
+    let does_not = || format!("this host does not forward {name} packets; bind or apply again");
+    (!forwards.contains(&family)).then(does_not)
 }
 
 fn table_problems(view: &View, mark: Mark) -> Vec<String> {

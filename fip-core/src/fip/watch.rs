@@ -324,9 +324,9 @@ impl<K: Kernel> Watch<K> {
     fn heard(&mut self, sighting: &Sighting) {
         let Sighting { link, address, mac, probing } = *sighting;
         let held = self.held().remove(&link);
-        let Some((link, _)) = held
-            .filter(|(link, list)| list.contains(&address) && !self.fips.macs().contains(&mac) && !probing)
-        else {
+        let Some((link, _)) = held.filter(|(_, list)| {
+            list.contains(&address) && !self.fips.macs().contains(&mac) && !probing
+        }) else {
             return;
         };
         match self.on_rival {

@@ -151,6 +151,12 @@ pub(crate) fn what_others_change_is_noticed_and_own_changes_of_addresses_are_not
     }
     scene.set_up("eth0", false);
     wait_changed(kernel);
+    for path in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
+        for value in ["1", "0"] {
+            scene.open().set_sysctl(path, value).unwrap();
+            wait_changed(kernel);
+        }
+    }
     // A change by another handle between two of one's own is not lost.
     let other = &mut scene.open();
     let [v4, v6] = FLOATING.map(|network| address(other, "br0", network, true));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::fip::{BindOptions, Event, OnRival, Watch};
-use fip_core::kernel::{Kernel, Monitor, Sighting, Signal};
+use fip_core::kernel::{Kernel, Monitor, Rtnl, Sighting, Signal};
 use fip_core::{Binding, Owner};
 
 use super::scene::{Scene, link};
@@ -40,6 +40,15 @@ pub(crate) fn every_change_is_signalled(scene: &impl Scene) {
     settle(&mut monitor);
     scene.flush_ruleset();
     assert_eq!(monitor.next(late()).unwrap(), Some(Signal::Ruleset));
+    settle(&mut monitor);
+    let other = &mut scene.open();
+    for path in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
+        for value in ["1", "0"] {
+            other.set_sysctl(path, value).unwrap();
+            assert_eq!(monitor.next(late()).unwrap(), Some(Signal::Links), "{path}");
+            settle(&mut monitor);
+        }
+    }
 }
 
 pub(crate) fn a_wait_ends_at_its_deadline(scene: &impl Scene) {
@@ -129,7 +138,9 @@ pub(crate) fn a_watch_repairs_what_others_destroy(scene: &impl Scene) {
     let desired = [binding("192.0.2.20", "172.18.0.2"), binding("2001:db8::20", "2001:db8:18::2")];
     let mut watch = watch(scene, &desired);
     let first = repair(&mut watch);
-    assert!(first[0].starts_with("table inet fip {"), "{first:?}");
+    let forwarding = first.iter().filter(|line| line.ends_with("forward=1") || line.ends_with("forwarding=1"));
+    assert_eq!(forwarding.count(), 2, "{first:?}");
+    assert!(first.iter().any(|line| line.starts_with("table inet fip {")), "{first:?}");
     let state = list(scene);
     for destroy in ["ruleset", "table", "rule"] {
         match destroy {
@@ -147,6 +158,10 @@ pub(crate) fn a_watch_repairs_what_others_destroy(scene: &impl Scene) {
     scene.set_up("eth0", false);
     scene.set_up("eth0", true);
     assert_eq!(repair(&mut watch), ["add address 2001:db8::20/128 dev eth0"]);
+    scene.open().set_sysctl("net/ipv4/ip_forward", "0").unwrap();
+    assert_eq!(repair(&mut watch), ["sysctl net.ipv4.ip_forward=1"]);
+    scene.open().set_sysctl("net/ipv6/conf/all/forwarding", "0").unwrap();
+    assert_eq!(repair(&mut watch).last().unwrap(), "sysctl net.ipv6.conf.all.forwarding=1");
     assert_eq!(list(scene), state);
 }
 

@@ -85,8 +85,8 @@ impl Rtnl for FakeKernel {
         let place = self.place;
         let result = self.step(|world| {
             let network = &mut world.namespaces[place].network;
-            network.sysctls.set(path, value)?;
-            if network.drop_disabled() {
+            let forwarding = network.sysctls.set(path, value)?;
+            if network.drop_disabled() || forwarding {
                 world.links_changed(place);
             }
             Ok(())

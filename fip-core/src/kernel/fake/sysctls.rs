@@ -53,10 +53,13 @@ impl Sysctls {
         self.0.get(path)
     }
 
-    pub(super) fn set(&mut self, path: &str, value: &str) -> io::Result<()> {
+    /// Whether it changed a parameter of forwarding, of which others are told.
+    pub(super) fn set(&mut self, path: &str, value: &str) -> io::Result<bool> {
         let old = self.0.get_mut(path).ok_or_else(|| errno(libc::ENOENT))?;
         let number: i32 = value.trim().parse().map_err(|_| errno(libc::EINVAL))?;
-        *old = number.to_string();
+        let before = std::mem::replace(old, number.to_string());
+        let told = path == IPV4_FORWARD || path.ends_with(FORWARDING);
+        let changed = told && before != number.to_string();
         // Setting these two for all sets them for each.
         for parameter in [DISABLED, FORWARDING] {
             if path == self::path("all", parameter) {
@@ -65,7 +68,7 @@ impl Sysctls {
                 found.for_each(|(_, value)| *value = number.to_string());
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     pub(super) fn ipv6_disabled(&self, link: &LinkName) -> bool {

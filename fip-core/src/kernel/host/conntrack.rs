@@ -1,8 +1,10 @@
 //! Connection tracking over netlink (`linux/netfilter/nfnetlink_conntrack.h`).
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::FileExt;
 
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
@@ -16,19 +18,19 @@ use super::attributes::{Attributes, address_bytes, leading_address};
 use super::message::Message;
 use super::socket::Socket;
 
-/// `NFNL_SUBSYS_CTNETLINK`, `IPCTNL_MSG_CT_GET`, `_DELETE`, `_GET_STATS`
+/// `NFNL_SUBSYS_CTNETLINK`, `IPCTNL_MSG_CT_GET`, `_DELETE`
 const CTNETLINK: u8 = 1;
 const GET: u8 = 1;
 const DELETE: u8 = 2;
-const GET_STATS: u8 = 5;
 /// `CTA_TUPLE_ORIG`, `CTA_TUPLE_REPLY`, `CTA_MARK`, `CTA_ID`, `CTA_ZONE`
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
 const MARK: u16 = 8;
 const ID: u16 = 12;
 const ZONE: u16 = 18;
-/// `CTA_STATS_GLOBAL_ENTRIES`
-const ENTRIES: u16 = 1;
+/// How many connections are tracked. Once it is open it tells of the network namespace in which it
+/// was opened, in a quarter of the time that netlink takes (`IPCTNL_MSG_CT_GET_STATS`).
+const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 /// `CTA_TUPLE_IP`, `CTA_TUPLE_PROTO`; within the latter `CTA_PROTO_NUM`,
 /// `CTA_PROTO_SRC_PORT`, `CTA_PROTO_DST_PORT`
 const TUPLE_IP: u16 = 1;
@@ -49,13 +51,14 @@ const FEW: usize = 16;
 /// Connection tracking of one network namespace.
 pub(super) struct ConntrackSocket {
     socket: Socket,
+    count: Option<File>,
 }
 
 impl ConntrackSocket {
     pub(super) fn open() -> Result<Self> {
         let socket = Socket::open(NETLINK_NETFILTER)
             .map_err(|error| Error::kernel("open a netfilter netlink socket", error))?;
-        Ok(Self { socket })
+        Ok(Self { socket, count: File::open(COUNT).ok() })
     }
 
     /// See [`crate::kernel::Conntrack::forget`].
@@ -65,7 +68,7 @@ impl ConntrackSocket {
 
     fn forget_all(&mut self, flows: &[Flows]) -> io::Result<()> {
         // Any search walks the kernel's whole hash table, also when it is empty.
-        if flows.is_empty() || self.entries()? == 0 {
+        if flows.is_empty() || self.is_empty() {
             return Ok(());
         }
         let filters = flows.iter().map(filters).collect::<Option<Vec<_>>>().map(|f| f.concat());
@@ -95,7 +98,7 @@ impl ConntrackSocket {
     /// See [`crate::kernel::Conntrack::forget_strays`].
     pub(super) fn forget_strays(&mut self, strays: &Strays) -> Result<()> {
         let mut forget = || -> io::Result<()> {
-            if self.entries()? == 0 {
+            if self.is_empty() {
                 return Ok(());
             }
             let mut families = Family::ALL.into_iter();
@@ -104,11 +107,11 @@ impl ConntrackSocket {
         forget().map_err(|error| Error::kernel("forget tracked connections", error))
     }
 
-    fn entries(&mut self) -> io::Result<u32> {
-        let request = Message::new(CTNETLINK, GET_STATS, 0);
-        let entries =
-            self.socket.get(request, |reply: Message| reply.attributes().be32(ENTRIES))?;
-        Ok(entries.unwrap_or(u32::MAX))
+    /// Whether nothing is tracked; false if it cannot be known.
+    fn is_empty(&self) -> bool {
+        let mut digits = [0; 16];
+        let read = self.count.as_ref().map(|count| count.read_at(&mut digits, 0));
+        matches!(read, Some(Ok(length)) if digits[..length].trim_ascii() == b"0")
     }
 
     /// Lists all connections, which takes some 10 ms however few there are, and deletes one by one.

@@ -173,7 +173,7 @@ impl NftSocket {
 fn no_nf_tables() -> Error {
     Error::Unsupported {
         what: "this kernel has no nf_tables".to_owned(),
-        hint: "use a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET and CONFIG_NFT_NAT (5.6 or newer), or load the module: modprobe nf_tables".to_owned(),
+        hint: "use a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET and CONFIG_NFT_NAT (5.7 or newer), or load the module: modprobe nf_tables".to_owned(),
     }
 }
 

@@ -19,6 +19,9 @@ const FORWARD: u32 = 2;
 /// into each.
 const DOCKER_TABLE: &str = "docker-bridges";
 const DOCKER_GUARD: &str = "filter-forward-in__";
+/// The names of the expressions `reject` and `log`.
+const REJECT: &str = "reject";
+const LOG: &str = "log";
 
 impl NftSocket {
     /// Our rules in foreign chains, and what foreign chains drop.
@@ -35,12 +38,10 @@ impl NftSocket {
             }
         }
         let mut dropping = Vec::new();
-        for chain in chains.iter().filter(|chain| drops_forwarded(chain)) {
-            let families = families(chain);
-            let open = families
-                .iter()
-                .all(|family| chain.table == USER_CHAIN.0 && passes.contains_key(family));
-            if !open && !self.accepts(chain.family, &chain.table, &chain.name, mark)? {
+        for chain in chains.iter().filter(|chain| sees_forwarded(chain)) {
+            let rules = self.rules(chain.family, &chain.table, &chain.name)?;
+            if drops(chain, &rules, mark) {
+                let families = families(chain);
                 let nft = match chain.family {
                     INET => "inet",
                     _ => families.first().map_or("inet", |family| family.nft()),
@@ -90,10 +91,28 @@ fn has(chains: &[AnyChain], family: Family, table: &str, name: &str) -> bool {
         .any(|chain| chain.family == family.nfproto() && chain.table == table && chain.name == name)
 }
 
-fn drops_forwarded(chain: &AnyChain) -> bool {
+/// Whether forwarded packets pass this base chain of somebody else.
+fn sees_forwarded(chain: &AnyChain) -> bool {
     let families = [INET, Family::V4.nfproto(), Family::V6.nfproto()];
     let forward = chain.hook.as_ref().is_some_and(|(number, ..)| *number == FORWARD);
-    chain.drops && forward && families.contains(&chain.family)
+    let ours = chain.family == INET && chain.table == TABLE;
+    forward && !ours && families.contains(&chain.family)
+}
+
+/// Whether the chain drops all that its rules do not accept, by its policy or by a rule without
+/// conditions, and none of the rules before that lets our packets pass.
+fn drops(chain: &AnyChain, rules: &[AnyRule], mark: Mark) -> bool {
+    let end = rules.iter().position(|any| drops_all(&any.rule));
+    if end.is_none() && !chain.drops {
+        return false;
+    }
+    let asked = &rules[..end.unwrap_or(rules.len())];
+    // Where there is a chain for users' rules, one of ours accepts our packets there.
+    let has_users = chain.family != INET && chain.table == USER_CHAIN.0;
+    let passes = |any: &AnyRule| {
+        accepts_mark(&any.rule, mark) || (has_users && jumps(&any.rule, USER_CHAIN.1))
+    };
+    !asked.iter().any(passes)
 }
 
 fn families(chain: &AnyChain) -> Vec<Family> {
@@ -131,8 +150,30 @@ fn is_ours(any: &AnyRule) -> bool {
 }
 
 fn returns(rule: &Rule) -> bool {
-    let mut exprs = rule.exprs.iter().filter(|expr| **expr != Expr::Counter);
-    exprs.next() == Some(&Expr::Verdict(Verdict::Return)) && exprs.next().is_none()
+    unconditional(rule) == Some(&Expr::Verdict(Verdict::Return))
+}
+
+fn jumps(rule: &Rule, chain: &str) -> bool {
+    matches!(unconditional(rule), Some(Expr::Verdict(Verdict::Jump(to))) if to == chain)
+}
+
+fn drops_all(rule: &Rule) -> bool {
+    match unconditional(rule) {
+        Some(Expr::Verdict(verdict)) => *verdict == Verdict::Drop,
+        Some(Expr::Foreign(name)) => [REJECT, wire::REJECT_TARGET].contains(&name.as_str()),
+        _ => false,
+    }
+}
+
+/// What the rule does to every packet; none if it asks anything of the packet first.
+fn unconditional(rule: &Rule) -> Option<&Expr> {
+    let notes = |expr: &&Expr| match expr {
+        Expr::Counter => true,
+        Expr::Foreign(name) => name == LOG || name.starts_with(&wire::matched_comment("")),
+        _ => false,
+    };
+    let mut exprs = rule.exprs.iter().filter(|expr| !notes(expr));
+    exprs.next().filter(|_| exprs.next().is_none())
 }
 
 /// `meta mark & MARK == MARK accept`, however else it counts or comments.

@@ -116,6 +116,9 @@ pub(super) fn read(element: Attributes<'_>) -> Expr {
     known.unwrap_or_else(|| Expr::Foreign(name.to_owned()))
 }
 
+/// How [`read`] calls the target `REJECT` of iptables.
+pub(super) const REJECT_TARGET: &str = "target REJECT";
+
 /// How [`read`] calls the comment match of iptables with this text.
 pub(super) fn matched_comment(text: &str) -> String {
     format!("match comment {text}")
@@ -177,6 +180,8 @@ fn read_body(name: &str, body: Attributes<'_>) -> Option<Expr> {
             let text = String::from_utf8_lossy(body.get(3)?);
             Expr::Foreign(matched_comment(text.split('\0').next().unwrap_or_default()))
         }
+        // NFTA_TARGET_NAME
+        "target" if body.text(1) == Some("REJECT") => Expr::Foreign(REJECT_TARGET.to_owned()),
         "masq" if slot(2).is_none() => Expr::Masquerade,
         "counter" => Expr::Counter,
         "immediate" if body.be32(1)? == 0 => {

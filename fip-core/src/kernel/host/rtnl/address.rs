@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
+    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -30,6 +30,11 @@ const FOR_EVER: u32 = u32::MAX;
 
 /// The length of `struct nlmsghdr`.
 const NETLINK_HEADER: usize = 16;
+
+/// The scope of an IPv4 address of ours: never chosen as the source address of what leaves the
+/// host (`inet_select_addr` in `net/ipv4/devinet.c`). With scope link it would still be, and be the
+/// first choice, for routes without a gateway and for multicast.
+const NO_SOURCE: AddressScope = AddressScope::Host;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -105,7 +110,10 @@ fn add(address: &Address, link: Option<&str>) -> AddressMessage {
         attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(FIP_PROTOCOL)));
         attributes.push(AddressAttribute::RoutePriority(FIP_METRIC));
         match ip {
-            IpAddr::V4(_) => attributes.extend(link.and_then(label)),
+            IpAddr::V4(_) => {
+                attributes.extend(link.and_then(label));
+                message.header.scope = NO_SOURCE;
+            }
             IpAddr::V6(_) => attributes.push(AddressAttribute::CacheInfo(never_preferred())),
         }
     } else if let IpNetwork::V4(network) = address.network

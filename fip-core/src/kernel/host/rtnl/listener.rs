@@ -1,4 +1,4 @@
-//! A socket that hears of changes of links, addresses and routes.
+//! A socket that hears of changes of links, addresses, routes and forwarding.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,9 +12,10 @@ use socket2::{SockFilter, SockRef};
 use super::address;
 use crate::kernel::AddressChange;
 
-/// The multicast groups of rtnetlink(7): links, and both families' addresses and routes
-/// (`RTNLGRP_LINK`, `RTNLGRP_IPV4_IFADDR`, ... in `linux/rtnetlink.h`).
-const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
+/// The multicast groups of rtnetlink(7): links, and both families' addresses, routes and
+/// forwarding (`RTNLGRP_LINK`, `RTNLGRP_IPV4_IFADDR`, `RTNLGRP_IPV4_NETCONF`, ... in
+/// `linux/rtnetlink.h`).
+const GROUPS: [u32; 7] = [1, 5, 7, 9, 11, 24, 25];
 
 /// What a burst may fill before changes count as lost, in bytes.
 const RECEIVE_ROOM: usize = 1 << 20;
