@@ -102,8 +102,9 @@ pub struct Address {
 /// A change of a link's addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressChange {
-    /// Add an address. A floating one (`ours`) is tagged, makes no prefix route, and, for IPv6,
-    /// has preferred lifetime 0 and no duplicate address detection by the kernel.
+    /// Add an address. A floating one (`ours`) is tagged, makes no prefix route, and is never the
+    /// host's source address: IPv4 by scope `host`, IPv6 by preferred lifetime 0. The kernel does
+    /// no duplicate address detection for it.
     Add(Address),
     /// Remove it.
     Remove(Address),

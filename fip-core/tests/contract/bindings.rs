@@ -76,6 +76,7 @@ pub(crate) fn a_whole_address_comes_and_goes(scene: &impl Scene) {
     assert_eq!(
         v4,
         [
+            "sysctl net.ipv4.ip_forward=1",
             "table inet fip",
             "add element inet fip dnat4 { 192.0.2.20 comment \"owner=cli uplink=eth0\" : 172.18.0.2 }",
             "add element inet fip snat4 { \"eth0\" . 172.18.0.2 : 192.0.2.20 }",
@@ -87,6 +88,8 @@ pub(crate) fn a_whole_address_comes_and_goes(scene: &impl Scene) {
     assert_eq!(
         v6,
         [
+            "sysctl net.ipv6.conf.eth0.accept_ra=2",
+            "sysctl net.ipv6.conf.all.forwarding=1",
             "add element inet fip dnat6 { 2001:db8::20 comment \"owner=cli uplink=eth0\" : 2001:db8:18::2 }",
             "add element inet fip hairpin6 { 2001:db8:18::/64 . 2001:db8:18::/64 }",
             "add address 2001:db8::20/128 dev eth0",

@@ -138,7 +138,8 @@ pub(crate) fn a_watch_repairs_what_others_destroy(scene: &impl Scene) {
     let desired = [binding("192.0.2.20", "172.18.0.2"), binding("2001:db8::20", "2001:db8:18::2")];
     let mut watch = watch(scene, &desired);
     let first = repair(&mut watch);
-    let forwarding = first.iter().filter(|line| line.ends_with("forward=1") || line.ends_with("forwarding=1"));
+    let forwarding =
+        first.iter().filter(|line| line.ends_with("forward=1") || line.ends_with("forwarding=1"));
     assert_eq!(forwarding.count(), 2, "{first:?}");
     assert!(first.iter().any(|line| line.starts_with("table inet fip {")), "{first:?}");
     let state = list(scene);
