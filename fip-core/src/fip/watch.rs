@@ -262,6 +262,10 @@ impl<K: Kernel> Watch<K> {
 
     /// Listens on the links that carry our addresses, and sees which have carrier again.
     fn follow_links(&mut self) -> Result<()> {
+        if self.fips.view.is_none() {
+            // A failure has left nothing known of the host; the next look at it will tell.
+            return Ok(());
+        }
         let held = self.held();
         let before = std::mem::replace(
             &mut self.uplinks,
@@ -322,13 +326,11 @@ impl<K: Kernel> Watch<K> {
 
     /// Another host uses an address. One that only asks for it gets the kernel's answer.
     fn heard(&mut self, sighting: &Sighting) {
-        let Sighting { link, address, mac, probing } = *sighting;
-        let held = self.held().remove(&link);
-        let Some((link, _)) = held.filter(|(_, list)| {
-            list.contains(&address) && !self.fips.macs().contains(&mac) && !probing
-        }) else {
+        let Sighting { address, mac, probing, .. } = *sighting;
+        let Some(link) = self.carrier(sighting).filter(|_| !probing) else { return };
+        if self.fips.macs().contains(&mac) {
             return;
-        };
+        }
         match self.on_rival {
             OnRival::Yield => {
                 self.yielded.insert(address);
@@ -348,6 +350,16 @@ impl<K: Kernel> Watch<K> {
                 self.fips.announcements.add(&link, &[address], DEFEND_ROUNDS, due);
             }
         }
+    }
+
+    /// The link on which it was heard, if that link carries the address for us. Others announce
+    /// theirs all the time, so the look at all that is desired comes last.
+    fn carrier(&self, sighting: &Sighting) -> Option<Link> {
+        let view = self.fips.view.as_ref()?;
+        let mut carrying = view.links.carrying(sighting.address);
+        carrying.find(|address| address.link == sighting.link)?;
+        self.desired.iter().find(|binding| binding.floating() == sighting.address)?;
+        view.links.with_index(sighting.link).cloned()
     }
 
     fn tell_rival(&mut self, address: IpAddr, link: &Link, mac: Mac) {
