@@ -109,7 +109,7 @@ impl<K: Kernel> FloatingIps<K> {
         let plan = step.plan;
         let mut held: HashSet<IpAddr> =
             plan.claims.iter().flat_map(|(_, list)| list.iter().copied()).collect();
-        if options.claim.policy == RivalPolicy::Wait {
+        if options.claim.policy == RivalPolicy::Wait && matches!(goal, Goal::Own { .. }) {
             // What needs no claim waits for nobody.
             let step = self.plan_now(goal, &held)?;
             self.carry_out(step, goal, &held, options, &mut report)?;
