@@ -6,7 +6,7 @@ use fip_core::address::floating_address;
 use fip_core::diff::Changes;
 use fip_core::kernel::fake::FakeKernel;
 use fip_core::kernel::host::Host;
-use fip_core::kernel::{AddressChange, Kernel, LinkChange, NewLink};
+use fip_core::kernel::{AddressChange, Flows, Kernel, LinkChange, NewLink, Which};
 use fip_core::{Binding, Error, FloatingIps, Options};
 
 use super::scene::{HostScene, link, name};
@@ -35,6 +35,7 @@ fn nothing_changes<K: Kernel>(mut kernel: K, again: K) {
     denied(kernel.counters());
     denied(kernel.probe(&eth0, &[floating]));
     denied(kernel.announce(&eth0, &[floating]));
+    denied(kernel.forget(&[Flows { floating, which: Which::Outbound }]));
     denied(kernel.monitor());
     let mut fips = FloatingIps::new(again, Options::default());
     let binding = Binding::new(floating, "172.18.0.2".parse().unwrap()).unwrap();
@@ -56,6 +57,10 @@ fn host() {
         return nothing_changes(Host::open().unwrap(), Host::open().unwrap());
     }
     let scene = HostScene::new();
+    // Where nothing is tracked there is nothing to forget, and nothing to be denied.
+    let flow = "-I -p udp -s 192.0.2.1 -d 192.0.2.20 --sport 1 --dport 53 -t 300";
+    let flow: Vec<&str> = flow.split(' ').collect();
+    scene.namespace().tool("conntrack", &flow, "");
     let test = std::env::current_exe().unwrap();
     let status = scene
         .namespace()
