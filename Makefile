@@ -5,7 +5,7 @@ CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: all demo test check bench install setup clean
+.PHONY: all demo test check bench plugin install setup clean
 
 all:
 	cargo build --locked --release -p fip-cli
@@ -21,6 +21,9 @@ check: setup
 
 bench: setup
 	scripts/leftovers cargo bench --locked --workspace --bench '*'
+
+plugin: setup
+	scripts/plugin
 
 # Builds only what is not there: root may have no toolchain.
 install: $(CARGO_TARGET_DIR)/release/fip

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use fip_core::binding::parse_address;
 use fip_core::claim::{Claim, RivalPolicy};
+use fip_core::duration::parse_duration;
 use fip_core::fip::{BindOptions, OnRival, Options};
 use fip_core::kernel::Mac;
 use fip_core::kernel::host::Host;
@@ -14,8 +15,6 @@ use fip_core::nat::Mark;
 use fip_core::netns::NetNs;
 use fip_core::{Binding, Error, FloatingIps, LinkName, Owner, PortForward, Protocol};
 use ipnetwork::IpNetwork;
-
-use crate::duration::parse_duration;
 
 /// Floating IP addresses: an external address that belongs to a workload, not to a host.
 ///

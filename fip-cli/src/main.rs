@@ -5,7 +5,6 @@
 
 mod args;
 mod bridge;
-mod duration;
 mod failure;
 mod file;
 mod output;

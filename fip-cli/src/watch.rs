@@ -1,7 +1,6 @@
 //! `fip watch`: keeps a desired state true, and tells what happens.
 
-use std::path::Path;
-
+use fip_core::Binding;
 use fip_core::error::Chain;
 use fip_core::fip::{Event, OnRival, Watch};
 use fip_core::kernel::host::Host;
@@ -9,6 +8,7 @@ use serde::Serialize;
 
 use crate::args::{HostArgs, WatchArgs};
 use crate::failure::{Failure, say};
+use crate::file::FileError;
 use crate::signals::{Request, Signals};
 use crate::{file, output};
 
@@ -63,11 +63,11 @@ enum Line {
 pub(crate) fn watch(host: &HostArgs, args: &WatchArgs) -> Result<(), Failure> {
     let reload = args.file.metadata().is_ok_and(|metadata| metadata.is_file());
     let signals = Signals::hold(reload).map_err(|error| Failure::System("hold signals", error))?;
-    let bindings = file::read(&args.file)?;
+    let bindings = read(args)?;
     let watching = Line::Watching { owner: args.owner.to_string(), bindings: bindings.len() };
     let fips = host.open()?;
     let options = args.probe.options();
-    let mut watch = fips.watch(args.owner.clone(), bindings, options, args.rival_policy)?;
+    let mut watch = fips.watch([args.owner.clone()], bindings, options, args.rival_policy)?;
     let requests =
         signals.take(watch.waker()).map_err(|error| Failure::System("start a thread", error))?;
     tell(&watching, args.json)?;
@@ -77,7 +77,7 @@ pub(crate) fn watch(host: &HostArgs, args: &WatchArgs) -> Result<(), Failure> {
                 for request in requests.try_iter() {
                     match request {
                         Request::Stop => return Ok(()),
-                        Request::Reload => tell(&read_again(&mut watch, &args.file), args.json)?,
+                        Request::Reload => tell(&read_again(&mut watch, args), args.json)?,
                     }
                 }
             }
@@ -87,8 +87,14 @@ pub(crate) fn watch(host: &HostArgs, args: &WatchArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_again(watch: &mut Watch<Host>, path: &Path) -> Line {
-    match file::read(path) {
+/// The bindings in the file, as the owner's.
+fn read(args: &WatchArgs) -> Result<Vec<Binding>, FileError> {
+    let bindings = file::read(&args.file)?.into_iter();
+    Ok(bindings.map(|binding| binding.owned_by(args.owner.clone())).collect())
+}
+
+fn read_again(watch: &mut Watch<Host>, args: &WatchArgs) -> Line {
+    match read(args) {
         Ok(desired) => {
             let bindings = desired.len();
             watch.set_desired(desired);

@@ -1,7 +1,7 @@
 //! The floating addresses on the links: which link, whether at all, put there and taken away.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -149,6 +149,18 @@ impl Links {
             }
         }
         Ok(())
+    }
+
+    /// The subnets of the link.
+    pub fn subnets_of(&self, link: u32) -> impl Iterator<Item = IpNetwork> {
+        self.subnets.iter().filter(move |own| own.link == link).map(|own| subnet(&own.network))
+    }
+
+    /// The links by which a default route leads, of either family.
+    pub fn outward(&self) -> impl Iterator<Item = &Link> {
+        let defaults = self.routes.iter().filter(|route| route.destination.prefix() == 0);
+        let indexes: BTreeSet<u32> = defaults.filter_map(|route| route.link).collect();
+        indexes.into_iter().filter_map(|index| self.with_index(index))
     }
 
     /// The subnet of this host that holds a fixed address.

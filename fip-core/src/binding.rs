@@ -29,6 +29,11 @@ impl LinkName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Before every name in order, and itself no name: where a range of names begins.
+    pub(crate) fn before_all() -> Self {
+        Self("".into())
+    }
 }
 
 impl FromStr for LinkName {

@@ -7,6 +7,7 @@
 
 mod forwarding;
 mod name;
+mod pair;
 mod port;
 mod work;
 
@@ -14,6 +15,7 @@ use ipnetwork::{IpNetwork, Ipv4Network};
 
 pub use self::forwarding::ensure_forwarding;
 pub(crate) use self::forwarding::forwards;
+pub use self::pair::PairSpec;
 pub use self::port::PortSpec;
 use self::work::{LinkWork, delete_link, errno};
 use crate::binding::LinkName;

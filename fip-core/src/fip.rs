@@ -4,6 +4,7 @@
 //! by calling again: addresses that go, then the rules (one transaction), then addresses that
 //! come, then the announcement, then the tracked connections.
 
+mod bridges;
 mod goal;
 mod plan;
 mod reach;
@@ -13,6 +14,7 @@ mod watch;
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,7 @@ use crate::claim::{Announcements, Claim};
 use crate::error::{Error, Result};
 use crate::kernel::host::Host;
 use crate::kernel::{Kernel, Mac};
+pub use crate::nat::BridgeRules;
 use crate::nat::{Family, Mark};
 use crate::netns::NetNs;
 
@@ -89,6 +92,8 @@ pub struct FloatingIps<K> {
     /// An earlier call, of this process or another one, may have ended before it forgot the
     /// connections that it changed.
     unsure: bool,
+    /// The reading of the host by which the last goal was reached.
+    reached: Option<Arc<()>>,
 }
 
 impl FloatingIps<Host> {
@@ -112,7 +117,8 @@ impl FloatingIps<Host> {
 impl<K: Kernel> FloatingIps<K> {
     /// The floating addresses of this kernel.
     pub fn new(kernel: K, options: Options) -> Self {
-        Self { kernel, options, view: None, announcements: Announcements::default(), unsure: true }
+        let announcements = Announcements::default();
+        Self { kernel, options, view: None, announcements, unsure: true, reached: None }
     }
 
     /// The kernel, for what is not about floating addresses.
@@ -139,7 +145,8 @@ impl<K: Kernel> FloatingIps<K> {
     ///
     /// After these nothing has changed. After [`Error::Kernel`] call again to finish.
     pub fn bind_with(&mut self, binding: &Binding, options: &BindOptions) -> Result<Report> {
-        self.reach(&Goal::Bind { binding, replace: options.replace }, options)
+        let bindings = std::slice::from_ref(binding);
+        self.reach(&Goal::Bind { bindings, replace: options.replace }, options)
     }
 
     /// Undoes a binding, or with ports, the translation of those ports. What is not bound is no
@@ -167,7 +174,8 @@ impl<K: Kernel> FloatingIps<K> {
         bindings: &[Binding],
         options: &BindOptions,
     ) -> Result<Report> {
-        self.reach(&Goal::Own { owner, bindings, partial: false }, options)
+        let (owners, bindings) = owned(owner, bindings);
+        self.reach(&own(&owners, &bindings), options)
     }
 
     /// What [`FloatingIps::bind_with`] would do.
@@ -175,7 +183,7 @@ impl<K: Kernel> FloatingIps<K> {
     /// # Errors
     /// As there, but nobody is asked for rivals.
     pub fn plan_bind(&mut self, binding: &Binding, replace: bool) -> Result<Plan> {
-        self.plan_goal(&Goal::Bind { binding, replace })
+        self.plan_goal(&Goal::Bind { bindings: std::slice::from_ref(binding), replace })
     }
 
     /// What [`FloatingIps::unbind`] would do.
@@ -196,7 +204,8 @@ impl<K: Kernel> FloatingIps<K> {
     /// # Errors
     /// As there, but nobody is asked for rivals.
     pub fn plan(&mut self, owner: &Owner, bindings: &[Binding]) -> Result<Plan> {
-        self.plan_goal(&Goal::Own { owner, bindings, partial: false })
+        let (owners, bindings) = owned(owner, bindings);
+        self.plan_goal(&own(&owners, &bindings))
     }
 
     /// All bindings of all owners, and how they are.
@@ -287,6 +296,16 @@ impl<K: Kernel> FloatingIps<K> {
         Ok(())
     }
 
+    /// Whether what is known of the host is that reading, and is still so but for our own changes.
+    fn is_still(&mut self, reading: &Arc<()>) -> Result<bool> {
+        let Some(view) = self.view.as_mut().filter(|view| !view.is_outdated()) else {
+            return Ok(false);
+        };
+        view.refresh_links(&mut self.kernel)?;
+        Ok(Arc::ptr_eq(&view.reading(), reading)
+            && view.snapshot.generation == self.kernel.generation()?)
+    }
+
     /// The Ethernet addresses of this host, of all its links.
     fn macs(&self) -> Vec<Mac> {
         self.view.iter().flat_map(|view| view.links.macs()).collect()
@@ -296,4 +315,14 @@ impl<K: Kernel> FloatingIps<K> {
         self.view = None;
         Ok(self.plan_now(goal, &HashSet::new())?.plan)
     }
+}
+
+/// The bindings as this owner's, whoever they say.
+fn owned(owner: &Owner, bindings: &[Binding]) -> (BTreeSet<Owner>, Vec<Binding>) {
+    let owned = bindings.iter().map(|binding| binding.clone().owned_by(owner.clone()));
+    ([owner.clone()].into(), owned.collect())
+}
+
+fn own<'a>(owners: &'a BTreeSet<Owner>, bindings: &'a [Binding]) -> Goal<'a> {
+    Goal::Own { owners, bindings, bridges: &[], partial: false }
 }

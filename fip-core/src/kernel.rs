@@ -119,7 +119,11 @@ impl AddressChange {
     }
 }
 
-/// A unicast route of the main table.
+/// The table of routes that a host looks up if no policy rule says otherwise (`RT_TABLE_MAIN` in
+/// `linux/rtnetlink.h`).
+pub const MAIN_TABLE: u32 = 254;
+
+/// A unicast route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Where it leads; `0.0.0.0/0` or `::/0` for a default route.
@@ -130,6 +134,27 @@ pub struct Route {
     pub link: Option<u32>,
     /// The metric: lower is preferred.
     pub metric: u32,
+}
+
+/// A policy rule that selects packets by their source address and by nothing else: `from SOURCE
+/// lookup TABLE` (ip-rule(8)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRule {
+    /// Whose packets.
+    pub source: IpNetwork,
+    /// The table in which their routes are looked up. Where it has none, the next rule counts.
+    pub table: u32,
+    /// The place among the rules: lower is earlier. The main table is looked up at 32766.
+    pub priority: u32,
+    /// It bears this project's tag (`FRA_PROTOCOL`, Linux 4.17): a rule that we added.
+    pub ours: bool,
+}
+
+impl fmt::Display for PolicyRule {
+    /// As ip-rule(8) would be told: `from 172.18.0.2/32 lookup 100 priority 30000`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from {} lookup {} priority {}", self.source, self.table, self.priority)
+    }
 }
 
 /// A link to create.
@@ -172,7 +197,7 @@ pub enum LinkChange {
     Hairpin(bool),
 }
 
-/// Links, addresses, routes (rtnetlink(7)) and the sysctls beside them.
+/// Links, addresses, routes, policy rules (rtnetlink(7)) and the sysctls beside them.
 pub trait Rtnl {
     /// Every link.
     fn links(&mut self) -> Result<Vec<Link>>;
@@ -181,10 +206,19 @@ pub trait Rtnl {
     fn addresses(&mut self) -> Result<Vec<Address>>;
 
     /// The unicast routes of the main table, both families.
-    fn routes(&mut self) -> Result<Vec<Route>>;
+    fn routes(&mut self) -> Result<Vec<Route>> {
+        self.routes_in(MAIN_TABLE)
+    }
+
+    /// The unicast routes of a table, both families. A table that does not exist has none.
+    fn routes_in(&mut self, table: u32) -> Result<Vec<Route>>;
+
+    /// The policy rules that select by a source address and by nothing else, both families.
+    fn policy_rules(&mut self) -> Result<Vec<PolicyRule>>;
 
     /// Whether links, addresses, routes or forwarding may have changed since this was last called,
-    /// other than by this handle (whose own changes of links and sysctls may count). True at the first call and whenever it cannot be known.
+    /// other than by this handle (whose own changes of links and sysctls may count). True at the
+    /// first call and whenever it cannot be known.
     fn changed(&mut self) -> Result<bool>;
 
     /// Makes the changes in order; one that fails does not stop the others. The inner results
@@ -202,7 +236,21 @@ pub trait Rtnl {
 
     /// Adds a route to the main table, or replaces the one to the same destination with the same
     /// metric.
-    fn replace_route(&mut self, route: &Route) -> Result<()>;
+    fn replace_route(&mut self, route: &Route) -> Result<()> {
+        self.replace_route_in(MAIN_TABLE, route)
+    }
+
+    /// The same in another table.
+    fn replace_route_in(&mut self, table: u32, route: &Route) -> Result<()>;
+
+    /// Deletes a route; `ESRCH` if the table has no such.
+    fn delete_route_in(&mut self, table: u32, route: &Route) -> Result<()>;
+
+    /// Adds a policy rule; `EEXIST` if there is one that is equal, tag included.
+    fn add_policy_rule(&mut self, rule: &PolicyRule) -> Result<()>;
+
+    /// Deletes a policy rule, `ours` only if it bears the tag; `ENOENT` if there is no such.
+    fn delete_policy_rule(&mut self, rule: &PolicyRule) -> Result<()>;
 
     /// The value of a sysctl, by its path below `/proc/sys` (`net/ipv4/ip_forward`); none if the
     /// kernel has no such.

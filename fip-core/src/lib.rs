@@ -23,12 +23,15 @@ pub mod bridge;
 pub mod claim;
 pub mod conntrack;
 pub mod diff;
+pub mod duration;
 pub mod error;
 pub mod fip;
 pub mod kernel;
 pub mod nat;
 pub mod netns;
+pub mod source_route;
 
 pub use binding::{Binding, LinkName, Owner, PortForward, Protocol};
 pub use error::{Error, Result};
 pub use fip::{FloatingIps, Options};
+pub use nat::BridgeRules;

@@ -3,6 +3,7 @@
 //! The table's [`Skeleton`] is constant; a binding is a few elements of its maps. Everything here
 //! is plain data: it is compared by [`crate::diff`], and printed as nft would write it.
 
+mod bridges;
 pub mod expr;
 mod rules;
 pub mod skeleton;
@@ -16,6 +17,7 @@ use ipnetwork::IpNetwork;
 
 use crate::binding::{Binding, LinkName, Owner, PortForward, Protocol};
 use crate::error::{Error, Result};
+pub use bridges::{BridgeRules, bridge_rules};
 pub use rules::pass_rule;
 pub use skeleton::Skeleton;
 
@@ -141,7 +143,14 @@ impl FromStr for Mark {
     }
 }
 
-/// The key of an element, which also tells its map.
+/// The set of bridges paired with the links that their packets may go out by.
+pub(crate) const THROUGH: &str = "through";
+/// The set of those pairs whose packets leave with the host's address. (`masquerade` is a word of nft.)
+pub(crate) const MASQUERADED: &str = "masqueraded";
+/// The set of bridges that nothing leaves or enters.
+pub(crate) const INTERNAL: &str = "internal";
+
+/// The key of an element, which also tells its map. Those of bridges come last in order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// A floating address, all of it.
@@ -152,6 +161,12 @@ pub enum Key {
     Snat(LinkName, IpAddr),
     /// A subnet that holds workloads.
     Hairpin(IpNetwork),
+    /// A bridge, and a link that its packets may go out by: itself, to its own workloads.
+    Through(LinkName, LinkName),
+    /// A bridge, and a link by which its packets leave with the host's address.
+    Masquerade(LinkName, LinkName),
+    /// A bridge that nothing leaves or enters.
+    Internal(LinkName),
 }
 
 impl Key {
@@ -162,6 +177,19 @@ impl Key {
             Self::Port(floating, ..) => Family::of(*floating).port(),
             Self::Snat(_, fixed) => Family::of(*fixed).snat(),
             Self::Hairpin(network) => Family::of(network.ip()).hairpin(),
+            Self::Through(..) => THROUGH,
+            Self::Masquerade(..) => MASQUERADED,
+            Self::Internal(_) => INTERNAL,
+        }
+    }
+
+    /// The bridge whose rules it is part of.
+    pub fn bridge(&self) -> Option<&LinkName> {
+        match self {
+            Self::Through(bridge, _) | Self::Masquerade(bridge, _) | Self::Internal(bridge) => {
+                Some(bridge)
+            }
+            Self::Dnat(_) | Self::Port(..) | Self::Snat(..) | Self::Hairpin(_) => None,
         }
     }
 }
@@ -173,6 +201,10 @@ impl fmt::Display for Key {
             Self::Port(floating, protocol, port) => write!(f, "{floating} . {protocol} . {port}"),
             Self::Snat(uplink, fixed) => write!(f, "\"{uplink}\" . {fixed}"),
             Self::Hairpin(network) => write!(f, "{network} . {network}"),
+            Self::Through(bridge, link) | Self::Masquerade(bridge, link) => {
+                write!(f, "\"{bridge}\" . \"{link}\"")
+            }
+            Self::Internal(bridge) => write!(f, "\"{bridge}\""),
         }
     }
 }
@@ -321,8 +353,8 @@ pub struct Ruleset {
 }
 
 impl Ruleset {
-    /// The ruleset with these elements, where translations of these families remain, and foreign
-    /// `chains` for our rule. No translation, no table: else it has the shape of `skeleton`.
+    /// The ruleset with these elements, where it has a use for packets of these families, and
+    /// foreign `chains` for our rule. No use, no table: else it has the shape of `skeleton`.
     pub fn desired(
         elements: Elements,
         families: &BTreeSet<Family>,

@@ -8,9 +8,12 @@ mod lab;
 mod contract {
     pub(crate) mod addresses;
     pub(crate) mod bindings;
+    pub(crate) mod bridge_rules;
     pub(crate) mod bridges;
+    pub(crate) mod holding;
     pub(crate) mod links;
     pub(crate) mod monitor;
+    pub(crate) mod policy;
     pub(crate) mod privilege;
     pub(crate) mod random;
     pub(crate) mod routes;
@@ -60,7 +63,24 @@ on_both! {
         the_far_end_may_be_in_another_namespace
         a_bridge_runs_while_a_port_does
         what_cannot_be_is_refused
-        a_deleted_link_takes_all_that_is_on_it;
+        a_deleted_link_takes_all_that_is_on_it
+        a_link_that_moves_leaves_all_behind
+        a_link_that_moves_keeps_its_index_if_it_can
+        what_cannot_move_stays
+        a_link_is_renamed_with_its_parameters;
+    policy:
+        a_rule_is_added_once
+        a_rule_is_deleted_once_and_only_if_it_is_meant
+        a_table_has_routes_of_its_own
+        routes_of_a_table_go_with_their_link
+        a_route_is_deleted_once
+        replies_get_a_table_of_their_own
+        what_is_half_done_is_completed
+        a_link_that_came_again_gets_its_own_table
+        addresses_of_one_link_share_its_table
+        a_rule_outlives_its_link_and_is_removed
+        what_others_made_stays
+        a_link_that_is_not_ready_is_refused;
     routes:
         a_route_is_replaced_and_not_doubled
         a_gateway_must_be_on_the_link
@@ -106,6 +126,21 @@ on_both! {
         a_new_subnet_is_a_new_hairpin
         subnets_within_each_other_are_one_hairpin
         what_cannot_be_bound_changes_nothing;
+    bridge_rules:
+        rules_of_a_bridge_come_and_go
+        rules_of_a_bridge_are_exactly_those_given
+        a_bridge_without_outlets_needs_no_forwarding
+        bindings_and_bridges_share_the_table
+        rules_of_bridges_outlive_a_damaged_table
+        bridges_need_the_rule_in_user_chains
+        bridges_keep_their_mark;
+    holding:
+        a_watch_holds_several_owners
+        a_watch_keeps_the_rules_of_bridges
+        a_watch_holds_one_more_and_lets_go
+        what_cannot_be_held_leaves_nothing
+        a_yielded_address_is_claimed_again_when_it_is_held
+        what_others_destroy_meanwhile_is_repaired;
     bridges:
         a_bridge_is_ensured_and_deleted
         a_workload_is_attached_and_detached;

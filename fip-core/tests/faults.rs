@@ -4,13 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use fip_core::claim::{Claim, RivalPolicy};
-use fip_core::fip::{BindOptions, Report};
+use fip_core::fip::{BindOptions, OnRival, Report};
 use fip_core::kernel::fake::FakeKernel;
 use fip_core::kernel::{Flows, Rtnl};
 use fip_core::nat::{Family, Key, Pass, Ruleset};
-use fip_core::{Binding, FloatingIps, Options, Owner, Result};
+use fip_core::{Binding, BridgeRules, FloatingIps, Options, Owner, Result};
 
 type Fips = FloatingIps<FakeKernel>;
 
@@ -56,6 +57,11 @@ fn some(fips: &mut Fips) {
     bind(fips, agents).unwrap();
 }
 
+fn bridge_rules(bridge: &str, outlet: &str) -> BridgeRules {
+    let outlets = [outlet.parse().unwrap()].into();
+    BridgeRules { outlets, masquerade: true, ..BridgeRules::new(bridge.parse().unwrap()) }
+}
+
 const CASES: &[Case] = &[
     Case {
         name: "the first binding",
@@ -96,6 +102,24 @@ const CASES: &[Case] = &[
         name: "other ports",
         before: some,
         act: |fips| bind(fips, ports("192.0.2.21", "172.18.0.4", &["tcp:80"])),
+    },
+    Case {
+        name: "the first bridge",
+        before: nothing,
+        act: |fips| fips.set_bridge_rules(&bridge_rules("br0", "eth0")),
+    },
+    Case {
+        name: "a bridge with other rules",
+        before: |fips| {
+            some(fips);
+            fips.set_bridge_rules(&bridge_rules("br0", "eth0")).unwrap();
+        },
+        act: |fips| fips.set_bridge_rules(&bridge_rules("br0", "eth1")),
+    },
+    Case {
+        name: "the last bridge goes",
+        before: |fips| _ = fips.set_bridge_rules(&bridge_rules("br0", "eth0")).unwrap(),
+        act: |fips| fips.remove_bridge_rules(&"br0".parse().unwrap()),
     },
     Case { name: "unbind", before: some, act: |fips| unbind(fips, "192.0.2.20") },
     Case { name: "unbind IPv6", before: some, act: |fips| unbind(fips, "2001:db8::20") },
@@ -275,11 +299,44 @@ fn nothing_leaks() {
             for floating in ["192.0.2.20", "192.0.2.21", "192.0.2.30", "2001:db8::20"] {
                 unbind(&mut fips, floating).unwrap();
             }
+            fips.remove_bridge_rules(&"br0".parse().unwrap()).unwrap();
             let State { ruleset, ours, .. } = state(host);
             assert_eq!((ruleset.skeleton, ours.as_slice()), (None, &[][..]), "{what}");
             let absent = |pass: &Pass| matches!(pass, Pass::Absent { .. });
             assert!(ruleset.elements.is_empty() && ruleset.passes.values().all(absent), "{what}");
         });
+    }
+}
+
+/// A workload that cannot be held for whatever reason is not held: nothing of it stays.
+#[test]
+fn what_a_watch_fails_to_hold_goes() {
+    let new = [whole("192.0.2.22", "172.18.0.4"), whole("2001:db8::22", "2001:db8:18::4")];
+    for steps in 0.. {
+        let host = FakeKernel::new();
+        add_user_chains(&host);
+        let fips = FloatingIps::new(host.clone(), Options::default());
+        let desired = vec![whole("192.0.2.20", "172.18.0.2")];
+        let mut watch =
+            fips.watch([Owner::default()], desired, options(false), OnRival::Yield).unwrap();
+        let before = state(&host);
+        host.fail_after(steps);
+        let result = watch.hold(&new, &options(false));
+        if !host.recover() {
+            result.unwrap();
+            assert!(steps > 2, "{steps} steps");
+            assert_ne!(state(&host), before);
+            return;
+        }
+        result.unwrap_err();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // Forwarding stays on, which is no harm.
+        while (state(&host).ruleset, state(&host).ours)
+            != (before.ruleset.clone(), before.ours.clone())
+        {
+            assert!(Instant::now() < deadline, "after {steps} steps: {:?}", state(&host));
+            watch.next(Some(Instant::now() + Duration::from_millis(5))).unwrap();
+        }
     }
 }
 

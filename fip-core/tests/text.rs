@@ -11,7 +11,7 @@ use fip_core::fip::{BindOptions, Report};
 use fip_core::kernel::host::Host;
 use fip_core::kernel::{Commit, Nft};
 use fip_core::nat::{self, Elements, Family, Mark, Pass, Ruleset, Skeleton};
-use fip_core::{Binding, FloatingIps, LinkName, Options, Owner};
+use fip_core::{Binding, BridgeRules, FloatingIps, LinkName, Options, Owner};
 use lab::Ns;
 
 fn open(ns: &Ns) -> Host {
@@ -47,6 +47,11 @@ fn some_elements() -> Elements {
         let uplink = &uplinks[usize::from(binding.owner() != &Owner::default())];
         all.extend(nat::elements(&binding, uplink, network.map(|text| text.parse().unwrap())));
     }
+    let bridge = BridgeRules::new("br0".parse().unwrap());
+    let open = BridgeRules { outlets: uplinks.into(), masquerade: true, ..bridge };
+    let internal = BridgeRules::new("br-0123456789ab".parse().unwrap());
+    all.extend(open.elements());
+    all.extend(BridgeRules { internal: true, ..internal }.elements());
     all
 }
 

@@ -1,2 +1,12 @@
-//! The Docker side of fip: a libnetwork (CNM) remote network driver and the agent that connects
-//! labelled containers to it, both thin adapters of [`fip_core`].
+//! The Docker side of fip: a libnetwork (CNM) remote network driver, a thin adapter of [`fip_core`].
+
+pub mod allow;
+pub mod docker;
+pub mod driver;
+pub mod http;
+pub mod notify;
+pub mod options;
+pub mod proc_sys;
+pub mod protocol;
+pub mod settle;
+pub mod state;

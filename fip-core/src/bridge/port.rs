@@ -1,5 +1,6 @@
 //! Joining a workload to a bridge.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
@@ -65,7 +66,8 @@ impl<K: Kernel> BridgeManager<'_, K> {
         let links = self.kernel.links()?;
         let near = near_by_beginning(&links, &beginning)
             .ok_or_else(|| Error::not_found("link", &beginning))?;
-        self.join(bridge, near, &links, spec, &mut changes)?;
+        let workload = format!("{} of {}", spec.peer, spec.netns);
+        self.join(bridge, near, &links, &workload, &mut changes)?;
         furnish(&mut inside, spec, bridge.mtu, &gateways, &mut changes)?;
         Ok(changes)
     }
@@ -109,13 +111,13 @@ impl<K: Kernel> BridgeManager<'_, K> {
         Ok(())
     }
 
-    /// Makes the near end a port of the bridge, and sets it up.
-    fn join(
+    /// Makes the near end a port of the bridge, and sets it up. Errors are about the `workload`.
+    pub(super) fn join(
         &mut self,
         bridge: &Link,
         near: &Link,
         links: &[Link],
-        spec: &PortSpec,
+        workload: &impl Display,
         changes: &mut Vec<String>,
     ) -> Result<()> {
         let mut work = LinkWork::new(self.kernel, near, changes);
@@ -133,7 +135,7 @@ impl<K: Kernel> BridgeManager<'_, K> {
             Some(other) => {
                 let other = by_index(links, other).map_or("another link", |l| l.name.as_str());
                 return Err(Error::Unsupported {
-                    what: format!("{} of {} is a port of {other} already", spec.peer, spec.netns),
+                    what: format!("{workload} is a port of {other} already"),
                     hint: "detach it there first, or choose another name for the workload's link"
                         .to_owned(),
                 });

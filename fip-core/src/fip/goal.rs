@@ -1,63 +1,106 @@
-//! What a caller wants, as the complete list of bindings of the floating addresses concerned.
+//! What a caller wants, as the complete list of bindings of the floating addresses concerned, and
+//! the complete rules of the bridges concerned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::binding::{Binding, LinkName, Owner, Protocol};
 use crate::error::{Error, Result};
-use crate::nat::{self, Key};
+use crate::nat::{self, BridgeRules, Elements, Key};
 
 use super::view::View;
 
 /// What a caller wants.
 #[derive(Debug, Clone)]
 pub(super) enum Goal<'a> {
-    /// This binding, besides the others that there are.
+    /// These bindings, besides the others that there are: all of them or none.
     Bind {
-        binding: &'a Binding,
-        /// A binding of the same owner in its way gives way.
+        bindings: &'a [Binding],
+        /// A binding of the same owner in their way gives way.
         replace: bool,
     },
     /// Not these ports of a floating address; not any of it if there are none.
     Unbind { floating: IpAddr, ports: &'a [(Protocol, u16)], owner: &'a Owner },
-    /// Exactly these bindings of an owner.
+    /// Exactly these bindings of the owners; and these rules of bridges, besides others'.
     Own {
-        owner: &'a Owner,
+        owners: &'a BTreeSet<Owner>,
         bindings: &'a [Binding],
+        bridges: &'a [BridgeRules],
         /// What cannot be had does not keep the others from being made so.
         partial: bool,
     },
+    /// Exactly these bindings of these floating addresses, where no other owner has them.
+    Restore { owners: &'a BTreeSet<Owner>, floating: &'a [IpAddr], bindings: &'a [Binding] },
+    /// Exactly these rules of a bridge, or none.
+    Bridge { bridge: &'a LinkName, rules: Option<&'a BridgeRules> },
 }
+
+/// The bridges concerned, each with the elements of all its rules.
+pub(super) type Bridges = BTreeMap<LinkName, Elements>;
 
 /// The floating addresses concerned, each with all the bindings it shall have.
 pub(super) type Wanted = BTreeMap<IpAddr, Vec<Binding>>;
 
+/// The bindings by their floating addresses.
+pub(super) fn by_address(bindings: impl IntoIterator<Item = Binding>) -> Wanted {
+    let mut wanted = Wanted::new();
+    for binding in bindings {
+        wanted.entry(binding.floating()).or_default().push(binding);
+    }
+    wanted
+}
+
 impl Goal<'_> {
     /// Whether the rest is done if some of it cannot be had.
     pub(super) fn is_partial(&self) -> bool {
-        matches!(self, Self::Own { partial: true, .. })
+        matches!(self, Self::Own { partial: true, .. } | Self::Restore { .. })
+    }
+
+    /// Whether nothing is to be added.
+    pub(super) fn is_removal(&self) -> bool {
+        match self {
+            Self::Unbind { .. } | Self::Bridge { rules: None, .. } => true,
+            Self::Restore { bindings, .. } => bindings.is_empty(),
+            Self::Bind { .. } | Self::Own { .. } | Self::Bridge { .. } => false,
+        }
+    }
+
+    /// Whether it is about nothing but a bridge.
+    pub(super) fn is_of_bridge(&self) -> bool {
+        matches!(self, Self::Bridge { .. })
+    }
+
+    /// The bridges concerned.
+    pub(super) fn bridges(&self) -> Bridges {
+        match self {
+            Self::Own { bridges, .. } => {
+                bridges.iter().map(|rules| (rules.bridge.clone(), rules.elements())).collect()
+            }
+            Self::Bridge { bridge, rules } => {
+                let elements = rules.map(BridgeRules::elements).unwrap_or_default();
+                [((*bridge).clone(), elements)].into()
+            }
+            Self::Bind { .. } | Self::Unbind { .. } | Self::Restore { .. } => Bridges::new(),
+        }
     }
 
     /// What it comes to on this host.
     pub(super) fn wanted(&self, view: &View, refusals: &mut Refusals) -> Result<Wanted> {
         match self {
-            Self::Bind { binding, replace } => {
-                let floating = binding.floating();
-                check_alone(floating, std::slice::from_ref(binding))?;
-                let existing = view.bindings_of(floating);
-                let mut binding = (*binding).clone();
-                if binding.uplink().is_none()
-                    && let Some(uplink) = placed(view, &existing)
-                {
-                    binding = binding.on(uplink);
-                }
-                Ok([(floating, merge(existing, binding, *replace)?)].into())
-            }
+            Self::Bind { bindings, replace } => bind(view, bindings, *replace),
             Self::Unbind { floating, ports, owner } => {
                 let existing = view.bindings_of(*floating);
                 Ok([(*floating, without(existing, *floating, ports, owner)?)].into())
             }
-            Self::Own { owner, bindings, .. } => own(view, owner, bindings, refusals),
+            Self::Own { owners, bindings, .. } => {
+                let present = present(view, owners);
+                own(view, owners, present, bindings, refusals)
+            }
+            Self::Restore { owners, floating, bindings } => {
+                let present = floating.iter().map(|floating| (*floating, Vec::new())).collect();
+                own(view, owners, present, bindings, refusals)
+            }
+            Self::Bridge { .. } => Ok(Wanted::new()),
         }
     }
 }
@@ -102,6 +145,27 @@ fn placed(view: &View, existing: &[Binding]) -> Option<LinkName> {
     uplink.filter(|name| view.links.named(name).is_some())
 }
 
+fn bind(view: &View, bindings: &[Binding], replace: bool) -> Result<Wanted> {
+    let mut wanted = by_address(bindings.iter().cloned());
+    for (floating, list) in &mut wanted {
+        check_alone(*floating, list)?;
+        let existing = view.bindings_of(*floating);
+        let named = list.iter().find_map(|binding| binding.uplink().cloned());
+        put_on(list, named.or_else(|| placed(view, &existing)));
+        let merge = |merged, new: &Binding| merge(merged, new.clone(), replace);
+        *list = list.iter().try_fold(existing, merge)?;
+    }
+    Ok(wanted)
+}
+
+/// Those that do not say where they shall be are on this link.
+fn put_on(list: &mut [Binding], uplink: Option<LinkName>) {
+    let Some(uplink) = uplink else { return };
+    for binding in list.iter_mut().filter(|binding| binding.uplink().is_none()) {
+        *binding = binding.clone().on(uplink.clone());
+    }
+}
+
 fn merge(existing: Vec<Binding>, new: Binding, replace: bool) -> Result<Vec<Binding>> {
     let mut kept = Vec::new();
     for old in existing {
@@ -144,6 +208,15 @@ fn give_way(old: Binding, new: &Binding, replace: bool) -> Result<Option<Binding
     Ok(retain_ports(&old, |port| !clashes(port)))
 }
 
+/// What is left of the bindings of an address beside a new one that replaces what is in its way.
+pub(super) fn supersede(old: Vec<Binding>, new: &Binding) -> Vec<Binding> {
+    let beside = |old: Binding| match old.is_whole_address() && new.is_whole_address() {
+        true => None,
+        false => give_way(old, new, true).ok().flatten(),
+    };
+    old.into_iter().filter(|old| old.owner() == new.owner()).filter_map(beside).collect()
+}
+
 /// The binding with only some of its ports; none if none is left.
 fn retain_ports(binding: &Binding, keep: impl Fn(&crate::PortForward) -> bool) -> Option<Binding> {
     let ports: Vec<_> = binding.ports().iter().copied().filter(|port| keep(port)).collect();
@@ -174,42 +247,57 @@ fn without(
     Ok(kept)
 }
 
+/// The floating addresses that the owners have now; nothing is wanted of them yet.
+fn present(view: &View, owners: &BTreeSet<Owner>) -> Wanted {
+    let mut present = Wanted::new();
+    for (key, value) in view.elements() {
+        if let Key::Dnat(floating) | Key::Port(floating, ..) = key
+            && value.note().is_some_and(|note| owners.contains(&note.owner))
+        {
+            present.entry(*floating).or_default();
+        }
+    }
+    present
+}
+
 fn own(
     view: &View,
-    owner: &Owner,
+    owners: &BTreeSet<Owner>,
+    mut wanted: Wanted,
     bindings: &[Binding],
     refusals: &mut Refusals,
 ) -> Result<Wanted> {
-    let mut wanted = Wanted::new();
-    for (key, value) in view.elements() {
-        if let Key::Dnat(floating) | Key::Port(floating, ..) = key
-            && value.note().is_some_and(|note| note.owner == *owner)
-        {
-            wanted.entry(*floating).or_default();
-        }
-    }
     for binding in bindings {
-        wanted.entry(binding.floating()).or_default().push(binding.clone().owned_by(owner.clone()));
+        wanted.entry(binding.floating()).or_default().push(binding.clone());
     }
     for (floating, list) in &mut wanted {
-        let mine = own_address(view, owner, *floating, list);
+        let mine = own_address(view, owners, *floating, list);
         refusals.note(*floating, mine)?;
     }
     refusals.leave(&mut wanted);
     Ok(wanted)
 }
 
-fn own_address(view: &View, owner: &Owner, floating: IpAddr, list: &mut [Binding]) -> Result<()> {
+fn own_address(
+    view: &View,
+    owners: &BTreeSet<Owner>,
+    floating: IpAddr,
+    list: &mut [Binding],
+) -> Result<()> {
     check_alone(floating, list)?;
-    let existing = view.bindings_of(floating);
-    if let Some(other) = existing.iter().find(|old| old.owner() != owner) {
+    if let Some(stranger) = list.iter().find(|binding| !owners.contains(binding.owner())) {
+        let why =
+            format!("its owner {} is none of those whose bindings these are", stranger.owner());
+        return Err(Error::refused(floating, why));
+    }
+    if let Some(other) = list.iter().find(|binding| binding.owner() != list[0].owner()) {
         return Err(bound(floating, other));
     }
-    if let Some(uplink) = placed(view, &existing) {
-        for binding in list.iter_mut().filter(|binding| binding.uplink().is_none()) {
-            *binding = binding.clone().on(uplink.clone());
-        }
+    let existing = view.bindings_of(floating);
+    if let Some(other) = existing.iter().find(|old| !owners.contains(old.owner())) {
+        return Err(bound(floating, other));
     }
+    put_on(list, placed(view, &existing));
     Ok(())
 }
 

@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use crate::address::AddressBinder;
-use crate::binding::{Binding, Owner};
+use crate::binding::{Binding, LinkName, Owner};
 use crate::conntrack;
 use crate::diff::{Changes, diff};
 use crate::error::{Error, Result};
 use crate::kernel::{AddressChange, Flows, Kernel, Link};
 use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Skeleton, Value};
 
-use super::goal::{Refusals, Wanted};
+use super::goal::{Bridges, Refusals, Wanted};
 use super::view::{View, is_within};
 
 /// What has to be done, and what the user should know. Printed as `nft` and `ip` would be told.
@@ -67,6 +67,7 @@ pub(super) fn plan<K: Kernel>(
     kernel: &mut K,
     view: &mut View,
     wanted: &mut Wanted,
+    bridges: &Bridges,
     mark: Option<Mark>,
     refusals: &mut Refusals,
 ) -> Result<Plan> {
@@ -83,18 +84,18 @@ pub(super) fn plan<K: Kernel>(
         places.extend(link.map(|link| (floating, link)));
     }
     refusals.leave(wanted);
-    check_mark(view, wanted, mark)?;
+    check_mark(view, wanted, bridges, mark)?;
     let mark = mark.or(view.mark()).unwrap_or_default();
     let skeleton = view.skeleton(mark);
     let desired = desired(view, &mut changing, &places, refusals)?;
     refusals.leave(wanted);
-    let rules = rules(view, &changing, desired, skeleton);
+    let rules = rules(view, &changing, bridges, desired, skeleton);
     let flows = changing.iter().flat_map(|(floating, after)| {
         let before = view.bindings_of(*floating);
         conntrack::outdated(*floating, before.iter(), after.iter())
     });
     let flows = flows.collect();
-    let warnings = warnings(view, wanted, mark);
+    let warnings = warnings(view, wanted, bridges, mark);
     let scope: HashSet<IpAddr> = changing.keys().copied().collect();
     let indexes: HashMap<IpAddr, u32> = places
         .iter()
@@ -109,22 +110,28 @@ pub(super) fn plan<K: Kernel>(
 }
 
 /// The table has one mark. Two that disagree would undo each other's table for ever.
-fn check_mark(view: &View, wanted: &Wanted, mark: Option<Mark>) -> Result<()> {
+fn check_mark(view: &View, wanted: &Wanted, bridges: &Bridges, mark: Option<Mark>) -> Result<()> {
     let (Some(mark), Some(present)) = (mark, view.mark()) else { return Ok(()) };
+    if mark == present {
+        return Ok(());
+    }
     let owners: HashSet<&Owner> = wanted.values().flatten().map(Binding::owner).collect();
     let mut notes = view.elements().values().filter_map(Value::note);
-    match notes.find(|note| mark != present && !owners.contains(&note.owner)) {
-        None => Ok(()),
-        Some(note) => Err(Error::Unsupported {
-            what: format!(
-                "the bindings of {} use the mark {:#x}, not {:#x}",
-                note.owner,
-                present.bits(),
-                mark.bits()
-            ),
-            hint: "leave out --mark, or unbind the others' first".to_owned(),
-        }),
-    }
+    let binding = notes.find(|note| !owners.contains(&note.owner));
+    let is_other = |bridge: &&LinkName| !bridges.contains_key(*bridge);
+    let bridge = || view.bridges().filter_map(|(key, _)| key.bridge()).find(is_other);
+    let user = match binding {
+        Some(note) => format!("the bindings of {}", note.owner),
+        None => match bridge() {
+            Some(bridge) => format!("the rules of the bridge {bridge}"),
+            None => return Ok(()),
+        },
+    };
+    let (present, mark) = (present.bits(), mark.bits());
+    Err(Error::Unsupported {
+        what: format!("{user} use the mark {present:#x}, not {mark:#x}"),
+        hint: "leave out --mark, or unbind the others' first".to_owned(),
+    })
 }
 
 /// The link for a floating address; none if nothing is wanted of it.
@@ -189,8 +196,16 @@ fn is_so(view: &View, floating: IpAddr, bindings: &[Binding], link: Option<&Link
     here && carrying.next().is_none() && view.elements_of(floating) == desired
 }
 
-fn rules(view: &View, wanted: &Wanted, mut desired: Elements, skeleton: Skeleton) -> Changes {
+fn rules(
+    view: &View,
+    wanted: &Wanted,
+    bridges: &Bridges,
+    mut desired: Elements,
+    skeleton: Skeleton,
+) -> Changes {
     let mut current = current(view, wanted, &desired);
+    current.extend(bridges.keys().flat_map(|bridge| view.elements_of_bridge(bridge)));
+    desired.extend(bridges.values().flatten().map(|(key, value)| (key.clone(), value.clone())));
     let mut changes = Changes::default();
     // First without the table as a whole, to see what is left of it.
     for (key, value) in current.iter().filter(|(key, value)| desired.get(key) != Some(value)) {
@@ -203,7 +218,7 @@ fn rules(view: &View, wanted: &Wanted, mut desired: Elements, skeleton: Skeleton
     current.extend(view.hairpins_within(&used));
     desired.extend(used.into_iter().map(|network| (Key::Hairpin(network), Value::Member)));
     let families: BTreeSet<Family> =
-        Family::ALL.into_iter().filter(|family| view.has_translations(*family, &changes)).collect();
+        Family::ALL.into_iter().filter(|family| view.is_of_use(*family, &changes)).collect();
     finish(view, desired, current, &families, skeleton)
 }
 
@@ -302,10 +317,13 @@ fn claims(changes: &[AddressChange], places: &Places) -> Vec<(Link, Vec<IpAddr>)
     claims.into_values().collect()
 }
 
-fn warnings(view: &View, wanted: &Wanted, mark: Mark) -> Vec<String> {
+fn warnings(view: &View, wanted: &Wanted, bridges: &Bridges, mark: Mark) -> Vec<String> {
     let mut warnings: Vec<String> = Vec::new();
     for binding in wanted.values().flatten() {
         warnings.extend(super::status::obstacles(view, binding, mark));
+    }
+    for bridge in bridges.keys() {
+        warnings.extend(super::status::dropping(view, &view.families_of(bridge), mark));
     }
     let mut seen = HashSet::new();
     warnings.retain(|warning| seen.insert(warning.clone()));

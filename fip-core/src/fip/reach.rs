@@ -1,7 +1,8 @@
 //! The steps to a goal, in their order, taken again until nobody interferes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::address::AddressBinder;
@@ -10,9 +11,9 @@ use crate::claim::{Claiming, RivalPolicy};
 use crate::conntrack::Strays;
 use crate::error::{Error, Result};
 use crate::kernel::{AddressChange, Commit, Kernel};
-use crate::nat::{self, Family};
+use crate::nat::{self, Family, Key};
 
-use super::goal::{Goal, Refusals, Wanted};
+use super::goal::{Bridges, Goal, Refusals, Wanted};
 use super::plan::{self, Plan};
 use super::view::View;
 use super::{BindOptions, FloatingIps, Report};
@@ -24,7 +25,7 @@ impl<K: Kernel> FloatingIps<K> {
     /// The way to the goal, leaving alone the addresses `held` by rivals.
     pub(super) fn plan_now(&mut self, goal: &Goal<'_>, held: &HashSet<IpAddr>) -> Result<Step> {
         self.view = self.view.take().filter(|view| !view.is_outdated());
-        if self.view.is_none() && !matches!(goal, Goal::Unbind { .. }) {
+        if self.view.is_none() && !goal.is_removal() {
             self.check_host()?;
         }
         let view = match &mut self.view {
@@ -37,13 +38,14 @@ impl<K: Kernel> FloatingIps<K> {
         let mut refusals = Refusals::of(goal);
         let mut wanted = goal.wanted(view, &mut refusals)?;
         wanted.retain(|floating, _| !held.contains(floating));
-        let mark = self.options.mark;
-        let mut plan = plan::plan(&mut self.kernel, view, &mut wanted, mark, &mut refusals)?;
-        if matches!(goal, Goal::Unbind { .. }) {
+        let (bridges, mark) = (goal.bridges(), self.options.mark);
+        let kernel = &mut self.kernel;
+        let mut plan = plan::plan(kernel, view, &mut wanted, &bridges, mark, &mut refusals)?;
+        if goal.is_removal() {
             // They are about what stays.
             plan.warnings.clear();
         }
-        Ok(Step { wanted, plan, refused: refusals.list })
+        Ok(Step { wanted, bridges, plan, refused: refusals.list, reading: view.reading() })
     }
 
     fn check_host(&mut self) -> Result<()> {
@@ -114,14 +116,16 @@ impl<K: Kernel> FloatingIps<K> {
             let step = self.plan_now(goal, &held)?;
             self.carry_out(step, goal, &held, options, &mut report)?;
         }
+        // Who refuses wants all or nothing, and so does who binds.
+        let at_once =
+            options.claim.policy == RivalPolicy::Refuse || matches!(goal, Goal::Bind { .. });
         let mut rivals = Vec::new();
         for (link, addresses) in &plan.claims {
             let mut claiming = Claiming::new(link, &self.macs(), addresses, &options.claim);
             while let Some(free) = claiming.step(&mut self.kernel)? {
                 report.waited = began.elapsed();
                 free.iter().for_each(|address| _ = held.remove(address));
-                // Who refuses wants all or nothing.
-                if options.claim.policy != RivalPolicy::Refuse {
+                if !at_once || held.is_empty() {
                     let step = self.plan_now(goal, &held)?;
                     self.carry_out(step, goal, &held, options, &mut report)?;
                 }
@@ -135,7 +139,7 @@ impl<K: Kernel> FloatingIps<K> {
         } else if let Some((_, rival)) = rivals.into_iter().next() {
             return Err(rival);
         }
-        if options.claim.policy == RivalPolicy::Refuse {
+        if at_once && !held.is_empty() {
             let step = self.plan_now(goal, &held)?;
             self.carry_out(step, goal, &held, options, &mut report)?;
         }
@@ -156,7 +160,7 @@ impl<K: Kernel> FloatingIps<K> {
         let unsure = std::mem::replace(&mut self.unsure, true);
         loop {
             if self.is_current(&step.plan)? {
-                report.changes.extend(self.forwarding(&step.wanted)?);
+                report.changes.extend(self.forwarding(&step)?);
                 if self.commit(&step, options)? {
                     break;
                 }
@@ -170,7 +174,8 @@ impl<K: Kernel> FloatingIps<K> {
             step = self.plan_now(goal, held)?;
         }
         // Rules that are there already may be the work of a call that did not come so far.
-        let sweep = step.plan.rules.is_empty() || matches!(goal, Goal::Own { .. });
+        let all_there = step.plan.rules.is_empty() && !goal.is_of_bridge();
+        let sweep = all_there || matches!(goal, Goal::Own { .. });
         if unsure && sweep {
             self.forget_strays()?;
         }
@@ -178,6 +183,7 @@ impl<K: Kernel> FloatingIps<K> {
             self.announce_again(&step.wanted, options)?;
         }
         self.unsure = unsure && !sweep;
+        self.reached = Some(step.reading);
         report.changes.extend(step.plan.lines());
         report.warnings = step.plan.warnings;
         report.refused = step.refused;
@@ -215,18 +221,26 @@ impl<K: Kernel> FloatingIps<K> {
         Ok(asked || known == Some(self.kernel.generation()?))
     }
 
-    /// Lets this host forward for the families that are bound, and were not looked at since
-    /// something changed. What was changed for that.
-    fn forwarding(&mut self, wanted: &Wanted) -> Result<Vec<String>> {
+    /// Lets this host forward for the families that are bound, or that a bridge may send by another
+    /// link, and that were not looked at since something changed. What was changed for that.
+    fn forwarding(&mut self, step: &Step) -> Result<Vec<String>> {
         let mut changes = Vec::new();
         let Some(view) = &mut self.view else { return Ok(changes) };
-        for binding in wanted.values().flatten() {
+        for binding in step.wanted.values().flatten() {
             let family = Family::of(binding.floating());
             if !view.forwarding.contains(&family) {
                 let uplink = view.links.uplink(binding.floating(), binding.uplink())?;
                 changes.extend(ensure_forwarding(&mut self.kernel, family, Some(&uplink.name))?);
                 view.forwarding.insert(family);
             }
+        }
+        let outward = |key: &&Key| matches!(key, Key::Through(bridge, link) if bridge != link);
+        let sending =
+            step.bridges.values().filter_map(|rules| rules.keys().find(outward)?.bridge());
+        let families: BTreeSet<_> = sending.flat_map(|bridge| view.families_of(bridge)).collect();
+        for &family in families.difference(&view.forwarding.clone()) {
+            changes.extend(ensure_forwarding(&mut self.kernel, family, None)?);
+            view.forwarding.insert(family);
         }
         Ok(changes)
     }
@@ -271,7 +285,10 @@ impl<K: Kernel> FloatingIps<K> {
 /// What is wanted, and the way there.
 pub(super) struct Step {
     pub(super) wanted: Wanted,
+    bridges: Bridges,
     pub(super) plan: Plan,
     /// What cannot be had, of a goal that is content with the rest.
     refused: Vec<(IpAddr, Error)>,
+    /// What was known of the host.
+    reading: Arc<()>,
 }

@@ -55,7 +55,7 @@ pub(super) fn list(
 pub(super) fn strays(view: &View) -> Vec<(IpAddr, LinkName)> {
     let is_bound = |key: &Key| match key {
         Key::Dnat(floating) | Key::Port(floating, ..) => Some(*floating),
-        Key::Snat(..) | Key::Hairpin(_) => None,
+        _ => None,
     };
     let bound: HashSet<IpAddr> = view.elements().keys().filter_map(is_bound).collect();
     let stray = view.links.ours().filter(|address| !bound.contains(&address.network.ip()));
@@ -112,6 +112,21 @@ fn pass_problem(view: &View, binding: &Binding) -> Option<String> {
     }
 }
 
+/// The foreign chains that drop forwarded packets of these families.
+pub(super) fn dropping(view: &View, families: &[Family], mark: Mark) -> Vec<String> {
+    let bit = mark.bits();
+    let all = view.snapshot.foreign.dropping.iter();
+    let seeing = all.filter(|(_, seen)| seen.iter().any(|family| families.contains(family)));
+    seeing
+        .map(|(chain, _)| {
+            format!(
+                "the chain {chain} drops forwarded packets; if its rules do not accept them, add: \
+                 nft insert rule {chain} meta mark and {bit:#x} == {bit:#x} accept"
+            )
+        })
+        .collect()
+}
+
 /// What works against a binding though it is bound: links that are down, a fixed address that is
 /// nowhere, other people's firewalls.
 pub(super) fn obstacles(view: &View, binding: &Binding, mark: Mark) -> Vec<String> {
@@ -127,15 +142,8 @@ pub(super) fn obstacles(view: &View, binding: &Binding, mark: Mark) -> Vec<Strin
         None => found.push(format!("{fixed} is in no subnet of this host: it may be unreachable")),
     }
     let family = Family::of(fixed);
+    found.extend(dropping(view, &[family], mark));
     let bit = mark.bits();
-    for (chain, families) in &view.snapshot.foreign.dropping {
-        if families.contains(&family) {
-            found.push(format!(
-                "the chain {chain} drops forwarded packets; if its rules do not accept them, add: \
-                 nft insert rule {chain} meta mark and {bit:#x} == {bit:#x} accept"
-            ));
-        }
-    }
     let guarded =
         |link: &&Link| view.snapshot.foreign.guarded.contains(&(family, link.name.clone()));
     if let Some(link) = toward.filter(guarded) {

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 
 use crate::address::Links;
-use crate::binding::{Binding, Protocol};
+use crate::binding::{Binding, LinkName, Protocol};
 use crate::diff::Changes;
 use crate::error::Result;
 use crate::kernel::{Kernel, Rtnl};
@@ -26,6 +27,8 @@ pub(super) struct View {
     fixed: BTreeMap<IpAddr, usize>,
     /// We changed rules in foreign chains since: what their handles are, only the kernel knows.
     handles_unknown: bool,
+    /// Tells this reading of the host from any other.
+    reading: Arc<()>,
 }
 
 impl View {
@@ -37,7 +40,9 @@ impl View {
         let snapshot = kernel.snapshot()?;
         let (forwarding, fixed) = (BTreeSet::new(), BTreeMap::new());
         let (skeleton, handles_unknown) = (None, false);
-        let mut this = Self { snapshot, links, skeleton, forwarding, fixed, handles_unknown };
+        let reading = Arc::default();
+        let mut this =
+            Self { snapshot, links, skeleton, forwarding, fixed, handles_unknown, reading };
         this.count_fixed();
         Ok(this)
     }
@@ -59,8 +64,14 @@ impl View {
         if kernel.changed()? {
             self.links = Links::read(kernel)?;
             self.forwarding.clear();
+            self.reading = Arc::default();
         }
         Ok(())
+    }
+
+    /// The present reading. It stays the same as long as all that changes is our own doing.
+    pub(super) fn reading(&self) -> Arc<()> {
+        Arc::clone(&self.reading)
     }
 
     /// The elements of all bindings.
@@ -166,11 +177,41 @@ impl View {
         networks.into_iter().filter(|network| added(network) || kept(network)).collect()
     }
 
-    /// Whether any translation of this family is left after `changes`.
-    pub(super) fn has_translations(&self, family: Family, changes: &Changes) -> bool {
+    /// The elements of a bridge's rules.
+    pub(super) fn elements_of_bridge(&self, bridge: &LinkName) -> Elements {
+        let starts = [
+            Key::Through(bridge.clone(), LinkName::before_all()),
+            Key::Masquerade(bridge.clone(), LinkName::before_all()),
+            Key::Internal(bridge.clone()),
+        ];
+        let own = |start| {
+            self.elements().range(start..).take_while(|(key, _)| key.bridge() == Some(bridge))
+        };
+        let all = starts.into_iter().flat_map(own);
+        all.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// The families in which a link has a subnet.
+    pub(super) fn families_of(&self, link: &LinkName) -> Vec<Family> {
+        let subnets =
+            self.links.named(link).into_iter().flat_map(|l| self.links.subnets_of(l.index));
+        let present: BTreeSet<Family> = subnets.map(|subnet| Family::of(subnet.ip())).collect();
+        present.into_iter().collect()
+    }
+
+    /// The elements of all bridges' rules.
+    pub(super) fn bridges(&self) -> impl Iterator<Item = (&Key, &Value)> {
+        let first = Key::Through(LinkName::before_all(), LinkName::before_all());
+        self.elements().range(first..)
+    }
+
+    /// Whether the table has a use for packets of this family after `changes`: a translation, or
+    /// the rules of a bridge, which are for both.
+    pub(super) fn is_of_use(&self, family: Family, changes: &Changes) -> bool {
         let of_family = |key: &Key| match key {
             Key::Dnat(floating) | Key::Port(floating, ..) => Family::of(*floating) == family,
             Key::Snat(..) | Key::Hairpin(_) => false,
+            Key::Through(..) | Key::Masquerade(..) | Key::Internal(_) => true,
         };
         let (first, last): (IpAddr, IpAddr) = match family {
             Family::V4 => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
@@ -182,7 +223,7 @@ impl View {
             .elements()
             .range(Key::Port(first, Protocol::Tcp, 0)..=Key::Port(last, Protocol::Sctp, u16::MAX));
         changes.add.iter().any(|(key, _)| of_family(key))
-            || whole.chain(ports).any(|(key, _)| !removed.contains(key))
+            || whole.chain(ports).chain(self.bridges()).any(|(key, _)| !removed.contains(key))
     }
 
     /// Notes that the changes were made.

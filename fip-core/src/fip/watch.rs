@@ -1,7 +1,10 @@
 //! Keeping a desired state true: repaired from the kernel's notifications, as they come.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod hold;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::binding::{Binding, LinkName, Owner};
@@ -9,8 +12,8 @@ use crate::claim::{Claim, RivalPolicy, claim};
 use crate::error::{Chain, Error, Result};
 use crate::kernel::{Kernel, Link, Mac, Monitor, Sighting, Signal, Waker};
 
-use super::goal::Goal;
-use super::{BindOptions, FloatingIps, Report};
+use super::goal::{Goal, Wanted, by_address};
+use super::{BindOptions, BridgeRules, FloatingIps, Report};
 
 /// After a failure the repair is tried again, at first after this time.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -78,12 +81,13 @@ pub enum Event {
     Woken,
 }
 
-/// Holds the bindings of an owner, until dropped; they stay then.
+/// Holds the bindings of some owners and the rules of some bridges, until dropped; they stay then.
 pub struct Watch<K: Kernel> {
     fips: FloatingIps<K>,
     monitor: K::Monitor,
-    owner: Owner,
-    desired: Vec<Binding>,
+    owners: BTreeSet<Owner>,
+    desired: Wanted,
+    bridges: Vec<BridgeRules>,
     options: BindOptions,
     on_rival: OnRival,
     uplinks: Vec<Link>,
@@ -95,6 +99,8 @@ pub struct Watch<K: Kernel> {
     delay: Duration,
     /// When to look at everything again.
     retry: Option<Instant>,
+    /// The reading of the host in which all was last found or made as desired.
+    right: Option<Arc<()>>,
     /// No repair before this, and how many repairs have followed one another.
     pause: Instant,
     streak: u32,
@@ -102,14 +108,15 @@ pub struct Watch<K: Kernel> {
 }
 
 impl<K: Kernel> FloatingIps<K> {
-    /// Makes these the bindings of the owner, and keeps them so. What cannot be reached at once
-    /// (a rival, a link that is not there yet) is an [`Event`], and goes on being tried.
+    /// Makes these the bindings of the owners, exactly, and keeps them so. Each binding is of one of
+    /// these owners. What cannot be reached at once (a rival, a link that is not there yet) is an
+    /// [`Event`], and goes on being tried.
     ///
     /// # Errors
     /// If the kernel's notifications cannot be had.
     pub fn watch(
         self,
-        owner: Owner,
+        owners: impl IntoIterator<Item = Owner>,
         desired: Vec<Binding>,
         options: BindOptions,
         on_rival: OnRival,
@@ -117,8 +124,9 @@ impl<K: Kernel> FloatingIps<K> {
         let mut watch = Watch {
             monitor: self.kernel.monitor()?,
             fips: self,
-            owner,
-            desired,
+            owners: owners.into_iter().collect(),
+            desired: by_address(desired),
+            bridges: Vec::new(),
             options,
             on_rival,
             uplinks: Vec::new(),
@@ -128,6 +136,7 @@ impl<K: Kernel> FloatingIps<K> {
             failures: HashSet::new(),
             delay: RETRY_FIRST,
             retry: None,
+            right: None,
             pause: Instant::now(),
             streak: 0,
             events: VecDeque::new(),
@@ -173,16 +182,32 @@ impl<K: Kernel> Watch<K> {
             self.events.push_back(Event::Failed(error));
         }
         if self.retry.is_some_and(|retry| retry <= now) {
-            self.repair();
+            match self.is_undisturbed() {
+                Ok(true) => self.retry = None,
+                // What fails here fails there too, and is told.
+                Ok(false) | Err(_) => self.repair(),
+            }
         }
     }
 
-    /// Changes what is held. An address that was yielded to a rival is claimed again only if it
-    /// was not desired in between.
+    /// Whether all was right, and only this watch has changed anything since.
+    fn is_undisturbed(&mut self) -> Result<bool> {
+        let Some(right) = &self.right else { return Ok(false) };
+        Ok(self.failures.is_empty() && self.fips.is_still(right)?)
+    }
+
+    /// Changes what is held, of the same owners. An address that was yielded to a rival is claimed
+    /// again only if it was not desired in between.
     pub fn set_desired(&mut self, desired: Vec<Binding>) {
-        let floating: HashSet<IpAddr> = desired.iter().map(Binding::floating).collect();
-        self.yielded.retain(|address| floating.contains(address));
-        self.desired = desired;
+        self.desired = by_address(desired);
+        self.yielded.retain(|address| self.desired.contains_key(address));
+        self.repair();
+    }
+
+    /// Changes which bridges' rules are held. Those of a bridge that is not given are left alone,
+    /// also if they were held before ([`FloatingIps::remove_bridge_rules`]).
+    pub fn set_bridges(&mut self, bridges: Vec<BridgeRules>) {
+        self.bridges = bridges;
         self.repair();
     }
 
@@ -199,30 +224,33 @@ impl<K: Kernel> Watch<K> {
     /// Makes the desired state true, if it is not.
     fn repair(&mut self) {
         let began = Instant::now();
-        let desired: Vec<Binding> = self
-            .desired
-            .iter()
-            .filter(|binding| !self.yielded.contains(&binding.floating()))
-            .cloned()
-            .collect();
-        // A rival is not waited for here, where all others would wait too.
-        let claim = Claim { deadline: self.options.claim.window, ..self.options.claim };
-        let options = BindOptions { claim, ..self.options.clone() };
+        let kept = self.desired.iter().filter(|(floating, _)| !self.yielded.contains(floating));
+        let bindings: Vec<Binding> = kept.flat_map(|(_, list)| list).cloned().collect();
+        let options = self.impatient();
         // One that cannot be had must not keep the others from being repaired.
-        let goal = Goal::Own { owner: &self.owner, bindings: &desired, partial: true };
+        let (owners, bridges) = (&self.owners, &self.bridges);
+        let goal = Goal::Own { owners, bindings: &bindings, bridges, partial: true };
         let outcome = self.fips.reach(&goal, &options);
         let followed = self.follow_links();
         let outcome = outcome.and_then(|report| followed.map(|()| report));
         self.rest(began, outcome.as_ref().is_ok_and(|report| !report.changes.is_empty()));
+        self.right = None;
         match outcome {
             Ok(report) => self.succeeded(report),
             Err(error) => self.failed(vec![error]),
         }
     }
 
+    /// How to repair: a rival is not waited for, where all others would wait too.
+    fn impatient(&self) -> BindOptions {
+        let claim = Claim { deadline: self.options.claim.window, ..self.options.claim };
+        BindOptions { claim, ..self.options.clone() }
+    }
+
     fn succeeded(&mut self, mut report: Report) {
         let refused: Vec<Error> = report.refused.drain(..).map(|(_, error)| error).collect();
         self.retry = None;
+        self.right = self.fips.reached.clone();
         self.failed(refused);
         let warnings: HashSet<String> = report.warnings.drain(..).collect();
         for warning in warnings.difference(&self.warned) {
@@ -289,18 +317,14 @@ impl<K: Kernel> Watch<K> {
     fn held(&self) -> BTreeMap<u32, (Link, Vec<IpAddr>)> {
         let mut held: BTreeMap<u32, (Link, Vec<IpAddr>)> = BTreeMap::new();
         let Some(view) = &self.fips.view else { return held };
-        for binding in &self.desired {
-            for address in view.links.carrying(binding.floating()) {
+        for &floating in self.desired.keys() {
+            for address in view.links.carrying(floating) {
                 if let Some(link) = view.links.with_index(address.link) {
                     let entry =
                         held.entry(link.index).or_insert_with(|| (link.clone(), Vec::new()));
-                    entry.1.push(binding.floating());
+                    entry.1.push(floating);
                 }
             }
-        }
-        for (_, addresses) in held.values_mut() {
-            addresses.sort();
-            addresses.dedup();
         }
         held
     }
@@ -352,13 +376,12 @@ impl<K: Kernel> Watch<K> {
         }
     }
 
-    /// The link on which it was heard, if that link carries the address for us. Others announce
-    /// theirs all the time, so the look at all that is desired comes last.
+    /// The link on which it was heard, if that link carries the address for us.
     fn carrier(&self, sighting: &Sighting) -> Option<Link> {
         let view = self.fips.view.as_ref()?;
         let mut carrying = view.links.carrying(sighting.address);
         carrying.find(|address| address.link == sighting.link)?;
-        self.desired.iter().find(|binding| binding.floating() == sighting.address)?;
+        self.desired.get(&sighting.address)?;
         view.links.with_index(sighting.link).cloned()
     }
 

@@ -25,7 +25,7 @@ use crate::netns::NetNs;
 
 use super::{
     Address, AddressChange, Commit, Conntrack, Counter, Flows, Kernel, Link, LinkChange, NewLink,
-    Nft, Route, Rtnl, Sighting, Wire,
+    Nft, PolicyRule, Route, Rtnl, Sighting, Wire,
 };
 use conntrack::ConntrackSocket;
 pub use monitor::HostMonitor;
@@ -115,8 +115,12 @@ impl Rtnl for Host {
         self.rtnl.addresses()
     }
 
-    fn routes(&mut self) -> Result<Vec<Route>> {
-        self.rtnl.routes()
+    fn routes_in(&mut self, table: u32) -> Result<Vec<Route>> {
+        self.rtnl.routes(table)
+    }
+
+    fn policy_rules(&mut self) -> Result<Vec<PolicyRule>> {
+        self.rtnl.policy_rules()
     }
 
     fn changed(&mut self) -> Result<bool> {
@@ -139,8 +143,20 @@ impl Rtnl for Host {
         self.rtnl.change_link(index, change)
     }
 
-    fn replace_route(&mut self, route: &Route) -> Result<()> {
-        self.rtnl.replace_route(route)
+    fn replace_route_in(&mut self, table: u32, route: &Route) -> Result<()> {
+        self.rtnl.replace_route(table, route)
+    }
+
+    fn delete_route_in(&mut self, table: u32, route: &Route) -> Result<()> {
+        self.rtnl.delete_route(table, route)
+    }
+
+    fn add_policy_rule(&mut self, rule: &PolicyRule) -> Result<()> {
+        self.rtnl.add_policy_rule(rule)
+    }
+
+    fn delete_policy_rule(&mut self, rule: &PolicyRule) -> Result<()> {
+        self.rtnl.delete_policy_rule(rule)
     }
 
     fn sysctl(&mut self, path: &str) -> Result<Option<String>> {

@@ -95,6 +95,8 @@ pub enum Meta {
     NfProto,
     /// The transport protocol, one byte.
     L4Proto,
+    /// The name of the incoming link, 16 bytes.
+    IifName,
     /// The name of the outgoing link, 16 bytes.
     OifName,
 }

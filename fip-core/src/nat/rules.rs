@@ -2,7 +2,7 @@
 
 use super::expr::{Ct, Expr, Header, Meta, Slot, Verdict};
 use super::skeleton::{Chain, Field, Hook, HookPoint, Rule, Set};
-use super::{Family, Mark};
+use super::{Family, INTERNAL, MASQUERADED, Mark, THROUGH};
 
 /// Before Docker's and everybody's destination translation (`dstnat` is -100): a published
 /// `0.0.0.0:80` must not swallow port 80 of a floating address.
@@ -55,7 +55,13 @@ pub(super) fn sets() -> Vec<Set> {
             set(family.hairpin(), &[address, address], &[], true, false),
         ]
     };
-    Family::ALL.into_iter().flat_map(of).collect()
+    let pair = [Field::LinkName; 2];
+    let bridges = [
+        set(THROUGH, &pair, &[], false, false),
+        set(MASQUERADED, &pair, &[], false, false),
+        set(INTERNAL, &pair[..1], &[], false, false),
+    ];
+    Family::ALL.into_iter().flat_map(of).chain(bridges).collect()
 }
 
 /// Picks out the packets of translated connections. Asked so that the answer must be yes: of a
@@ -144,8 +150,8 @@ fn translate_rules(mark: Mark) -> Vec<Rule> {
     rules
 }
 
-/// Lets the first packet of what will leave with a floating source address pass foreign firewalls,
-/// as the others of its connection do.
+/// Lets pass foreign firewalls the first packet of what will leave with a floating source address,
+/// as the others of its connection do, and what bridges may send, with the answers.
 fn forward_rules(mark: Mark) -> Vec<Rule> {
     const NEW: u32 = 8;
     let m = mark.bits();
@@ -163,12 +169,49 @@ fn forward_rules(mark: Mark) -> Vec<Rule> {
             .concat(),
         )
     };
-    Family::ALL.into_iter().map(of).collect()
+    Family::ALL.into_iter().map(of).chain(bridge_rules(mark)).collect()
+}
+
+/// What a bridge may send by which link is let pass, and so are the answers. An internal bridge
+/// lets nothing in or out, whatever else would: it is never in `through` with another link.
+fn bridge_rules(mark: Mark) -> [Rule; 5] {
+    const ESTABLISHED: u32 = 2;
+    const RELATED: u32 = 4;
+    let m = mark.bits();
+    let there = || [link_pair(Meta::IifName, Meta::OifName), vec![lookup(THROUGH, None)]].concat();
+    let back = [link_pair(Meta::OifName, Meta::IifName), vec![lookup(THROUGH, None)]].concat();
+    let internal = |key| [Expr::Meta { key, slot: 0 }, lookup(INTERNAL, None)];
+    [
+        rule(
+            format!("iifname . oifname @{THROUGH} meta mark set meta mark | {mark}"),
+            [there(), set_packet_mark(!m, m).to_vec()].concat(),
+        ),
+        rule(
+            format!(
+                "ct state established,related oifname . iifname @{THROUGH} \
+                 meta mark set meta mark | {mark}"
+            ),
+            [&ct_bits(Ct::State, ESTABLISHED | RELATED)[..], &back, &set_packet_mark(!m, m)]
+                .concat(),
+        ),
+        rule(
+            format!("iifname @{INTERNAL} iifname . oifname @{THROUGH} accept"),
+            [&internal(Meta::IifName)[..], &there(), &[Expr::Verdict(Verdict::Accept)]].concat(),
+        ),
+        rule(
+            format!("iifname @{INTERNAL} drop"),
+            [&internal(Meta::IifName)[..], &[Expr::Verdict(Verdict::Drop)]].concat(),
+        ),
+        rule(
+            format!("oifname @{INTERNAL} drop"),
+            [&internal(Meta::OifName)[..], &[Expr::Verdict(Verdict::Drop)]].concat(),
+        ),
+    ]
 }
 
 /// What was translated to a workload gets its right source; what a workload started leaves with the
 /// floating one, and its connection is marked as ours only now: whatever else was done to its
-/// destination is not our doing.
+/// destination is not our doing. What else leaves a bridge may do so with the host's address.
 fn postrouting_rules(mark: Mark) -> Vec<Rule> {
     const DNAT: u32 = 0x20;
     let m = mark.bits();
@@ -193,6 +236,11 @@ fn postrouting_rules(mark: Mark) -> Vec<Rule> {
             [&key[..], &[lookup(snat, Some(0)), nat(true, family, None)]].concat(),
         ));
     }
+    let pair = link_pair(Meta::IifName, Meta::OifName);
+    rules.push(rule(
+        format!("iifname . oifname @{MASQUERADED} masquerade"),
+        [&pair[..], &[lookup(MASQUERADED, None), Expr::Masquerade]].concat(),
+    ));
     rules
 }
 
@@ -311,6 +359,10 @@ fn port_key(family: Family) -> Vec<Expr> {
 
 fn snat_key(family: Family) -> [Expr; 2] {
     [Expr::Meta { key: Meta::OifName, slot: 0 }, address(family, true, 4)]
+}
+
+fn link_pair(first: Meta, second: Meta) -> Vec<Expr> {
+    vec![Expr::Meta { key: first, slot: 0 }, Expr::Meta { key: second, slot: 4 }]
 }
 
 fn lookup(set: &str, result: Option<Slot>) -> Expr {

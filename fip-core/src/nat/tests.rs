@@ -76,8 +76,39 @@ pub(crate) fn element() -> impl Strategy<Value = (Key, Value)> {
         let snat = (link_name(), fixed(family), floating(family))
             .prop_map(|(link, fixed, floating)| (Key::Snat(link, fixed), Value::Snat(floating)));
         let hairpin = network(family).prop_map(|network| (Key::Hairpin(network), Value::Member));
-        prop_oneof![dnat, port, snat, hairpin]
+        prop_oneof![dnat, port, snat, hairpin, bridge_key().prop_map(|key| (key, Value::Member))]
     })
+}
+
+fn bridge_key() -> impl Strategy<Value = Key> {
+    // Few, so that they meet.
+    let name = || sample::select(vec!["br0", "br1", "eth0", "a-link-name-15c"]).prop_map(name);
+    prop_oneof![
+        (name(), name()).prop_map(|(bridge, link)| Key::Through(bridge, link)),
+        (name(), name()).prop_map(|(bridge, link)| Key::Masquerade(bridge, link)),
+        name().prop_map(Key::Internal),
+        link_name().prop_map(Key::Internal),
+    ]
+}
+
+fn bridge_rules_of(
+    bridge: &str,
+    outlets: &[&str],
+    masquerade: bool,
+    internal: bool,
+) -> BridgeRules {
+    let outlets = outlets.iter().map(|link| name(link)).collect();
+    BridgeRules { bridge: name(bridge), outlets, masquerade, internal }
+}
+
+fn any_bridge_rules() -> impl Strategy<Value = BridgeRules> {
+    let bridge = sample::select(vec!["br0", "br1", "br2"]);
+    let outlets = sample::subsequence(vec!["br0", "eth0", "eth1"], 0..=3);
+    (bridge, outlets, any::<bool>(), any::<bool>()).prop_map(
+        |(bridge, outlets, masquerade, internal)| {
+            bridge_rules_of(bridge, &outlets, masquerade, internal)
+        },
+    )
 }
 
 pub(crate) fn any_elements() -> impl Strategy<Value = Elements> {
@@ -136,6 +167,9 @@ fn keys_are_written_as_nft_does() {
             "2001:db8:18::/64 . 2001:db8:18::/64",
             "hairpin6",
         ),
+        (Key::Through(name("br0"), name("eth0")), "\"br0\" . \"eth0\"", "through"),
+        (Key::Masquerade(name("br0"), name("eth0")), "\"br0\" . \"eth0\"", "masqueraded"),
+        (Key::Internal(name("br0")), "\"br0\"", "internal"),
     ] {
         assert_eq!((key.to_string().as_str(), key.map()), (text, map));
     }
@@ -166,6 +200,8 @@ fn elements_that_are_no_binding_are_passed_over() {
         (Key::Dnat(ip("192.0.2.2")), Value::Dnat(ip("127.0.0.1"), note.clone())),
         (Key::Dnat(ip("192.0.2.3")), Value::Dnat(ip("192.0.2.3"), note.clone())),
         (Key::Dnat(ip("192.0.2.4")), Value::Port(ip("172.18.0.2"), 80, note)),
+        (Key::Through(name("br0"), name("br0")), Value::Member),
+        (Key::Internal(name("br0")), Value::Member),
     ];
     let found = bindings(&all.into());
     let shown: Vec<_> = found.iter().map(|bound| bound.binding.to_string()).collect();
@@ -237,7 +273,56 @@ fn every_lookup_has_its_set() {
         }
     }
     let maps: BTreeSet<&str> = skeleton.sets.iter().map(|set| set.name.as_str()).collect();
-    assert_eq!(maps.len(), 8);
+    assert_eq!(maps.len(), 11);
+}
+
+/// What the table says of bridges, in the chain of that name.
+fn text_of_bridges(chain: &str) -> Vec<String> {
+    let skeleton = Skeleton::new(Mark::default());
+    let chain = skeleton.chains.iter().find(|found| found.name == chain).unwrap();
+    let rules = chain.rules.iter().map(|rule| rule.text.clone());
+    rules.filter(|text| text.contains("iifname") || text.contains("@internal")).collect()
+}
+
+#[test]
+fn bridges_are_let_pass_and_shut_off_where_packets_are_forwarded() {
+    let mark = "meta mark set meta mark | 0x00001000";
+    assert_eq!(
+        text_of_bridges("forward"),
+        [
+            &format!("iifname . oifname @through {mark}"),
+            &format!("ct state established,related oifname . iifname @through {mark}"),
+            "iifname @internal iifname . oifname @through accept",
+            "iifname @internal drop",
+            "oifname @internal drop",
+        ]
+    );
+    // Last of all: what has a floating source address has it by then.
+    assert_eq!(text_of_bridges("postrouting"), ["iifname . oifname @masqueraded masquerade"]);
+    let text = Skeleton::new(Mark::default()).to_string();
+    for set in ["through", "masqueraded"] {
+        assert!(text.contains(&format!("\tset {set} {{ type ifname . ifname; }}\n")), "{text}");
+    }
+    assert!(text.contains("\tset internal { type ifname; }\n"), "{text}");
+}
+
+#[test]
+fn rules_of_a_bridge_are_pairs_of_links() {
+    let keys = |rules: BridgeRules| -> Vec<String> {
+        rules.elements().keys().map(|key| format!("{} {key}", key.map())).collect()
+    };
+    let own = "through \"br0\" . \"br0\"";
+    assert_eq!(keys(BridgeRules::new(name("br0"))), [own]);
+    assert_eq!(
+        keys(bridge_rules_of("br0", &["eth0", "br0"], true, false)),
+        [own, "through \"br0\" . \"eth0\"", "masqueraded \"br0\" . \"eth0\""]
+    );
+    assert_eq!(
+        keys(bridge_rules_of("br0", &["eth0"], false, false)),
+        [own, "through \"br0\" . \"eth0\""]
+    );
+    let internal = bridge_rules_of("br0", &["eth0"], true, true);
+    assert_eq!(keys(internal), [own, "internal \"br0\""]);
 }
 
 #[test]
@@ -307,6 +392,20 @@ proptest! {
     #[test]
     fn a_note_is_read_back(note in note()) {
         prop_assert_eq!(Note::read(&note.to_string()), note);
+    }
+
+    #[test]
+    fn rules_of_bridges_are_read_back(
+        list in collection::vec(any_bridge_rules(), 0..4),
+        others in any_elements(),
+    ) {
+        let mut list: BTreeMap<_, _> =
+            list.into_iter().map(|rules| (rules.bridge.clone(), rules)).collect();
+        let mut elements: Elements =
+            others.into_iter().filter(|(key, _)| key.bridge().is_none()).collect();
+        elements.extend(list.values().flat_map(BridgeRules::elements));
+        list.values_mut().for_each(|rules| *rules = rules.clone().normalized());
+        prop_assert_eq!(bridge_rules(&elements), list.into_values().collect::<Vec<_>>());
     }
 
     #[test]

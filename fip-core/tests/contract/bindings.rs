@@ -10,16 +10,16 @@ use fip_core::{Binding, Error, FloatingIps, Owner, PortForward};
 
 use super::scene::{Scene, link, name};
 
-fn whole(floating: &str, fixed: &str) -> Binding {
+pub(super) fn whole(floating: &str, fixed: &str) -> Binding {
     Binding::new(floating.parse().unwrap(), fixed.parse().unwrap()).unwrap()
 }
 
-fn ports(floating: &str, fixed: &str, ports: &[&str]) -> Binding {
+pub(super) fn ports(floating: &str, fixed: &str, ports: &[&str]) -> Binding {
     let ports: Vec<PortForward> = ports.iter().map(|port| port.parse().unwrap()).collect();
     whole(floating, fixed).with_ports(ports)
 }
 
-fn owner(name: &str) -> Owner {
+pub(super) fn owner(name: &str) -> Owner {
     name.parse().unwrap()
 }
 
@@ -29,11 +29,11 @@ pub(super) fn options(policy: RivalPolicy) -> BindOptions {
     BindOptions { claim, ..BindOptions::default() }
 }
 
-fn bind<K: Kernel>(fips: &mut FloatingIps<K>, binding: &Binding) -> Vec<String> {
+pub(super) fn bind<K: Kernel>(fips: &mut FloatingIps<K>, binding: &Binding) -> Vec<String> {
     lines(fips.bind_with(binding, &options(RivalPolicy::Wait)).unwrap())
 }
 
-fn unbind<K: Kernel>(fips: &mut FloatingIps<K>, floating: &str) -> Vec<String> {
+pub(super) fn unbind<K: Kernel>(fips: &mut FloatingIps<K>, floating: &str) -> Vec<String> {
     lines(fips.unbind(floating.parse().unwrap(), &[], &Owner::default()).unwrap())
 }
 
@@ -63,7 +63,7 @@ pub(super) fn state(scene: &impl Scene) -> Vec<String> {
 }
 
 /// Nothing of ours is left.
-fn is_empty(scene: &impl Scene) -> bool {
+pub(super) fn is_empty(scene: &impl Scene) -> bool {
     let mut kernel = scene.open();
     let ruleset = kernel.snapshot().unwrap().ruleset;
     let ours = kernel.addresses().unwrap().into_iter().filter(|address| address.ours).count();

@@ -3,7 +3,7 @@
 use fip_core::Error;
 use fip_core::kernel::{Kernel, Link, LinkChange, Mac, NewLink, Rtnl};
 
-use super::scene::{Scene, link, name};
+use super::scene::{Scene, Way, link, name};
 use crate::lab::wait_for;
 
 fn bridge(text: &str) -> NewLink {
@@ -186,4 +186,89 @@ pub(crate) fn a_deleted_link_takes_all_that_is_on_it(scene: &impl Scene) {
     assert!(kernel.routes().unwrap().iter().all(|route| route.link != Some(br0)));
     assert_eq!(link(kernel, "port0").master, None);
     assert_eq!(kernel.sysctl("net/ipv6/conf/br0/accept_ra").unwrap(), None);
+}
+
+/// A pair of which the far end can be moved; its index.
+fn movable(kernel: &mut impl Rtnl, near: &str, far: &str) -> Link {
+    kernel.create_link(&pair(near, far)).unwrap();
+    set(kernel, near, LinkChange::Up(true));
+    set(kernel, far, LinkChange::Up(true));
+    link(kernel, far)
+}
+
+pub(crate) fn a_link_that_moves_leaves_all_behind(scene: &impl Scene) {
+    let kernel = &mut scene.open();
+    let there = &mut kernel.in_netns(&scene.other_namespace()).unwrap();
+    let moved = movable(kernel, "fv7", "fc7");
+    scene.add_address("fc7", "172.19.0.2/16");
+    wait_running(kernel, "fv7", true);
+    let br0 = link(kernel, "br0").index;
+    set(kernel, "fc7", LinkChange::Master(Some(br0)));
+
+    scene.move_link("fc7", Way::Away).unwrap();
+    assert_eq!(find(kernel, "fc7"), None);
+    wait_running(kernel, "fv7", false);
+    let parameter = "net/ipv6/conf/fc7/accept_ra";
+    assert_eq!(kernel.sysctl(parameter).unwrap(), None);
+    assert!(there.sysctl(parameter).unwrap().is_some());
+    let arrived = link(there, "fc7");
+    assert_eq!((arrived.mac, arrived.mtu, &arrived.kind), (moved.mac, moved.mtu, &moved.kind));
+    assert!(!arrived.up && !arrived.running && arrived.master.is_none(), "{arrived:?}");
+    assert!(there.addresses().unwrap().iter().all(|address| address.link != arrived.index));
+
+    // It is still the other end of its pair.
+    set(there, "fc7", LinkChange::Up(true));
+    wait_running(kernel, "fv7", true);
+    scene.move_link("fc7", Way::Back).unwrap();
+    assert_eq!((find(there, "fc7"), link(kernel, "fc7").mac), (None, moved.mac));
+    scene.move_link("fc7", Way::Away).unwrap();
+    let near = link(kernel, "fv7").index;
+    kernel.delete_link(near).unwrap();
+    assert_eq!(find(there, "fc7"), None);
+}
+
+pub(crate) fn a_link_that_moves_keeps_its_index_if_it_can(scene: &impl Scene) {
+    let kernel = &mut scene.open();
+    let there = &mut kernel.in_netns(&scene.other_namespace()).unwrap();
+    let free = movable(kernel, "fv7", "fc7").index;
+    let taken = movable(kernel, "fv8", "fc8").index;
+    scene.move_link("fc7", Way::Away).unwrap();
+    assert_eq!(link(there, "fc7").index, free);
+    for number in 0.. {
+        if there.links().unwrap().iter().any(|link| link.index == taken) {
+            break;
+        }
+        there.create_link(&bridge(&format!("br{number}"))).unwrap();
+    }
+    scene.move_link("fc8", Way::Away).unwrap();
+    let new = link(there, "fc8").index;
+    let same = there.links().unwrap().into_iter().filter(|link| link.index == new);
+    assert_eq!((same.count(), new == taken), (1, false));
+}
+
+pub(crate) fn what_cannot_move_stays(scene: &impl Scene) {
+    let kernel = &mut scene.open();
+    let there = &mut kernel.in_netns(&scene.other_namespace()).unwrap();
+    movable(kernel, "fv7", "fc7");
+    there.create_link(&bridge("fc7")).unwrap();
+    for fixed in ["lo", "br0", "fc7", "fc8"] {
+        scene.move_link(fixed, Way::Away).unwrap_err();
+        assert_eq!(find(kernel, fixed).is_some(), fixed != "fc8", "{fixed}");
+    }
+    assert!(link(kernel, "fc7").up);
+}
+
+pub(crate) fn a_link_is_renamed_with_its_parameters(scene: &impl Scene) {
+    let kernel = &mut scene.open();
+    let old = movable(kernel, "fv7", "fc7");
+    let parameter = |name: &str| format!("net/ipv6/conf/{name}/accept_ra");
+    kernel.set_sysctl(&parameter("fc7"), "2").unwrap();
+    kernel.change_link(old.index, &LinkChange::Up(false)).unwrap();
+    scene.rename_link("fc7", "eth7").unwrap();
+    assert_eq!((find(kernel, "fc7"), link(kernel, "eth7").index), (None, old.index));
+    assert_eq!(kernel.sysctl(&parameter("fc7")).unwrap(), None);
+    assert_eq!(kernel.sysctl(&parameter("eth7")).unwrap().as_deref(), Some("2"));
+    scene.rename_link("eth7", "eth0").unwrap_err();
+    scene.rename_link("fc7", "eth8").unwrap_err();
+    assert_eq!(link(kernel, "eth7").index, old.index);
 }

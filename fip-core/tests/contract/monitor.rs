@@ -12,7 +12,7 @@ use fip_core::{Binding, Owner};
 use super::scene::{Scene, link};
 use crate::lab::PATIENCE;
 
-fn late() -> Option<Instant> {
+pub(super) fn late() -> Option<Instant> {
     Some(Instant::now() + PATIENCE)
 }
 
@@ -116,11 +116,11 @@ fn watch<S: Scene>(scene: &S, desired: &[Binding]) -> Watch<S::Kernel> {
         deadline: Duration::from_millis(30),
     };
     let options = BindOptions { claim, ..BindOptions::default() };
-    scene.fips().watch(Owner::default(), desired.to_vec(), options, OnRival::Yield).unwrap()
+    scene.fips().watch([Owner::default()], desired.to_vec(), options, OnRival::Yield).unwrap()
 }
 
 /// The changes of the next repair.
-fn repair<K: Kernel>(watch: &mut Watch<K>) -> Vec<String> {
+pub(super) fn repair<K: Kernel>(watch: &mut Watch<K>) -> Vec<String> {
     loop {
         match watch.next(late()).unwrap().expect("a repair") {
             Event::Repaired(report) => return report.changes,

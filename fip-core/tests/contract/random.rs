@@ -5,7 +5,7 @@ use fip_core::error::Chain;
 use fip_core::fip::{BindOptions, Report};
 use fip_core::kernel::{Nft, Rtnl};
 use fip_core::nat::{Family, Skeleton};
-use fip_core::{Binding, FloatingIps, Owner};
+use fip_core::{Binding, BridgeRules, FloatingIps, LinkName, Owner};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
@@ -17,6 +17,8 @@ enum Step {
     Bind(Binding, bool),
     Unbind(Binding),
     Reconcile(Owner, Vec<Binding>),
+    SetBridge(BridgeRules),
+    RemoveBridge(LinkName),
     Flush,
     DeleteTable,
     DamageTable,
@@ -51,6 +53,20 @@ fn binding() -> impl Strategy<Value = Binding> {
     )
 }
 
+fn bridge() -> impl Strategy<Value = LinkName> {
+    prop::sample::select(vec!["br0", "br1"]).prop_map(name)
+}
+
+fn bridge_rules() -> impl Strategy<Value = BridgeRules> {
+    let outlets = prop::sample::subsequence(vec!["eth0", "br0", "br1"], 0..=2);
+    (bridge(), outlets, any::<bool>(), any::<bool>()).prop_map(
+        |(bridge, outlets, masquerade, internal)| {
+            let outlets = outlets.into_iter().map(name).collect();
+            BridgeRules { bridge, outlets, masquerade, internal }
+        },
+    )
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let owner = prop::sample::select(vec!["cli", "agent"]).prop_map(|text| text.parse().unwrap());
     prop_oneof![
@@ -58,6 +74,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => binding().prop_map(Step::Unbind),
         3 => (owner, prop::collection::vec(binding(), 0..4))
             .prop_map(|(owner, list)| Step::Reconcile(owner, list)),
+        3 => bridge_rules().prop_map(Step::SetBridge),
+        2 => bridge().prop_map(Step::RemoveBridge),
         1 => Just(Step::Flush),
         1 => Just(Step::DeleteTable),
         1 => Just(Step::DamageTable),
@@ -90,6 +108,8 @@ fn take<S: Scene>(scene: &S, fips: &mut FloatingIps<S::Kernel>, step: &Step) -> 
             told(fips.unbind(binding.floating(), &ports, binding.owner()))
         }
         Step::Reconcile(owner, list) => told(fips.reconcile(owner, list, &quick)),
+        Step::SetBridge(rules) => told(fips.set_bridge_rules(rules)),
+        Step::RemoveBridge(bridge) => told(fips.remove_bridge_rules(bridge)),
         other => {
             meddle(scene, other);
             Vec::new()

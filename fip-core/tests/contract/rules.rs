@@ -3,7 +3,7 @@
 use fip_core::diff::{Changes, PassChange, PassRule, TableChange, diff};
 use fip_core::kernel::{Commit, Counter, Nft};
 use fip_core::nat::{Elements, Family, Key, Mark, Note, Pass, Ruleset, Skeleton, Value, elements};
-use fip_core::{Binding, Error};
+use fip_core::{Binding, BridgeRules, Error};
 
 use super::scene::{Scene, name};
 
@@ -29,6 +29,10 @@ fn some_elements() -> Elements {
         let ports = binding(floating, fixed).port(port("tcp:80:8080")).port(port("udp:53"));
         all.extend(elements(&ports.port(port("sctp:65535:1")), &name("eth0"), None));
     }
+    let outlets = ["eth0", "a-link-name-15c"].map(name).into();
+    let open = BridgeRules { outlets, masquerade: true, ..BridgeRules::new(name("br0")) };
+    let internal = BridgeRules { internal: true, ..BridgeRules::new(longest_name) };
+    all.extend([open, internal].iter().flat_map(BridgeRules::elements));
     all
 }
 
@@ -144,7 +148,7 @@ pub(crate) fn elements_may_change_within_a_transaction(scene: &impl Scene) {
         match value {
             Value::Dnat(_, n) | Value::Port(_, _, n) => *n = note.clone(),
             Value::Snat(floating) => *floating = binding("192.0.2.99", "172.18.0.9").floating(),
-            Value::Member => assert!(matches!(key, Key::Hairpin(_))),
+            Value::Member => assert!(matches!(key, Key::Hairpin(_)) || key.bridge().is_some()),
         }
     }
     desired.elements.retain(|key, _| !matches!(key, Key::Snat(_, fixed) if fixed.is_ipv6()));

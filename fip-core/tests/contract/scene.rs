@@ -12,6 +12,12 @@ use fip_core::{FloatingIps, LinkName, Options};
 
 use crate::lab::Ns;
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Away,
+    Back,
+}
+
 pub(crate) trait Scene {
     type Kernel: Kernel<Monitor: Send> + Send;
 
@@ -24,6 +30,9 @@ pub(crate) trait Scene {
     fn add_address(&self, link: &str, network: &str);
     fn remove_address(&self, link: &str, network: &str);
     fn set_up(&self, link: &str, up: bool);
+    /// Moves a link to the other namespace, or from there back.
+    fn move_link(&self, link: &str, way: Way) -> Result<(), String>;
+    fn rename_link(&self, link: &str, name: &str) -> Result<(), String>;
     /// Gives `eth0` carrier, or takes it away.
     fn plug(&self, plugged: bool);
 
@@ -92,6 +101,16 @@ impl Scene for FakeScene {
 
     fn set_up(&self, link: &str, up: bool) {
         self.0.set_up(&name(link), up).unwrap();
+    }
+
+    fn move_link(&self, link: &str, way: Way) -> Result<(), String> {
+        let there = self.0.in_netns(&self.other_namespace()).unwrap();
+        let (from, to) = if way == Way::Away { (&self.0, &there) } else { (&there, &self.0) };
+        from.move_link(&name(link), to).map_err(|error| error.to_string())
+    }
+
+    fn rename_link(&self, link: &str, new: &str) -> Result<(), String> {
+        self.0.rename_link(&name(link), &name(new)).map_err(|error| error.to_string())
     }
 
     fn plug(&self, plugged: bool) {
@@ -213,6 +232,11 @@ fn single(address: &str) -> String {
     format!("{address}/{}", Family::of(address.parse().unwrap()).bits())
 }
 
+fn set_link(ns: &Ns, what: &[&str]) -> Result<(), String> {
+    let done = ns.try_tool("ip", &[&["link", "set"], what].concat(), "");
+    if done.code == Some(0) { Ok(()) } else { Err(done.stderr) }
+}
+
 fn netns_of(ns: &Ns) -> NetNs {
     ns.path().to_str().unwrap().parse().unwrap()
 }
@@ -240,6 +264,16 @@ impl Scene for HostScene {
     fn set_up(&self, link: &str, up: bool) {
         self.host.ip(&format!("link set {link} {}", if up { "up" } else { "down" }));
         self.wait_running(link, up && (link != "eth0" || self.is_plugged()));
+    }
+
+    fn move_link(&self, link: &str, way: Way) -> Result<(), String> {
+        let (host, other) = (&self.host, &self.other);
+        let (from, to) = if way == Way::Away { (host, other) } else { (other, host) };
+        set_link(from, &[link, "netns", &to.pid().to_string()])
+    }
+
+    fn rename_link(&self, link: &str, name: &str) -> Result<(), String> {
+        set_link(&self.host, &[link, "name", name])
     }
 
     fn plug(&self, plugged: bool) {

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ const TOOL: Duration = Duration::from_secs(30);
 /// the test ends, the kernel closes it. Nothing is mounted, so nothing can be left over.
 pub(crate) struct Ns {
     name: String,
-    holder: Child,
+    /// None where others made the namespace.
+    holder: Option<Child>,
     file: File,
 }
 
@@ -39,11 +41,18 @@ impl Ns {
             && holder.stdout.as_mut().unwrap().read_exact(&mut byte).is_ok();
         assert!(echoed, "cannot make a network namespace: these tests need root");
         let file = File::open(format!("/proc/{}/ns/net", holder.id())).unwrap();
-        let ns = Self { name: name.to_owned(), holder, file };
+        let ns = Self { name: name.to_owned(), holder: Some(holder), file };
         ns.sysctl("net/ipv6/conf/all/accept_dad", "0");
         ns.sysctl("net/ipv6/conf/default/accept_dad", "0");
         ns.ip("link set lo up");
         ns
+    }
+
+    /// The namespace of that file, which others made. It lasts as long as this, at least.
+    pub(crate) fn of(name: &str, file: &Path) -> Self {
+        let file = File::open(file)
+            .unwrap_or_else(|error| panic!("cannot open {} of {name}: {error}", file.display()));
+        Self { name: name.to_owned(), holder: None, file }
     }
 
     /// The name given to [`Ns::new`].
@@ -51,14 +60,18 @@ impl Ns {
         &self.name
     }
 
-    /// The process that holds the namespace.
+    /// The process that holds the namespace. There is none where others made it.
     pub(crate) fn pid(&self) -> u32 {
-        self.holder.id()
+        self.holder.as_ref().expect("a namespace that the test made").id()
     }
 
     /// The namespace as a file.
     pub(crate) fn path(&self) -> PathBuf {
-        format!("/proc/{}/ns/net", self.pid()).into()
+        let open = || format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd());
+        match &self.holder {
+            Some(holder) => format!("/proc/{}/ns/net", holder.id()).into(),
+            None => open().into(),
+        }
     }
 
     /// Runs `work` in the namespace, on a thread of its own. Sockets that it returns stay there.
@@ -164,8 +177,10 @@ impl Ns {
 
 impl Drop for Ns {
     fn drop(&mut self) {
-        let _ = self.holder.kill();
-        let _ = self.holder.wait();
+        if let Some(holder) = &mut self.holder {
+            let _ = holder.kill();
+            let _ = holder.wait();
+        }
     }
 }
 

@@ -28,11 +28,14 @@ impl Running {
     /// Starts `program` with `args` in the namespace and hands it `input` to read. The kernel
     /// kills it if the thread that started it ends first, as a killed test does.
     pub(crate) fn start(ns: &Ns, program: &str, args: &[&str], input: &str) -> Self {
-        let what = format!("{program} {}", args.join(" "));
-        let mut child = ns
-            .command("setpriv")
-            .args(["--pdeathsig", "KILL", program])
-            .args(args)
+        let mut command = ns.command("setpriv");
+        command.args(["--pdeathsig", "KILL", program]).args(args);
+        Self::spawn(&format!("{program} {}", args.join(" ")), command, input)
+    }
+
+    /// Starts any command and hands it `input` to read. `what` is for messages only.
+    pub(crate) fn spawn(what: &str, mut command: Command, input: &str) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -43,7 +46,7 @@ impl Running {
         let stderr = collect(child.stderr.take().unwrap());
         // A program that does not read its input may be gone already.
         let _ = stdin.write_all(input.as_bytes());
-        Self { what, child, stdout, stderr }
+        Self { what: what.to_owned(), child, stdout, stderr }
     }
 
     /// The process: its id is that of the program itself.

@@ -1,11 +1,11 @@
-//! Addresses and routes in memory.
+//! Addresses, routes and policy rules in memory.
 
 use std::io;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::kernel::{Address, AddressChange, Route};
+use crate::kernel::{Address, AddressChange, MAIN_TABLE, PolicyRule, Route};
 use crate::nat::Family;
 
 use super::links::Network;
@@ -62,12 +62,13 @@ impl Network {
         addresses.len() < before
     }
 
-    /// All routes of the main table.
-    pub(super) fn routes(&self) -> Vec<Route> {
-        self.addresses
-            .iter()
-            .filter_map(|a| self.subnet_route(a))
-            .chain(self.routes.clone())
+    /// All routes of a table.
+    pub(super) fn routes(&self, table: u32) -> Vec<Route> {
+        let subnets = self.addresses.iter().filter(|_| table == MAIN_TABLE);
+        let added = self.routes.iter().filter(|(of, _)| *of == table);
+        subnets
+            .filter_map(|address| self.subnet_route(address))
+            .chain(added.map(|(_, route)| route.clone()))
             .collect()
     }
 
@@ -86,7 +87,7 @@ impl Network {
         })
     }
 
-    pub(super) fn replace_route(&mut self, route: &Route) -> io::Result<()> {
+    pub(super) fn replace_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
         let v6 = route.destination.is_ipv6();
         let unreachable = || errno(if v6 { libc::EHOSTUNREACH } else { libc::ENETUNREACH });
         let link = match (route.link, route.gateway) {
@@ -106,8 +107,42 @@ impl Network {
         }
         let metric = if v6 && route.metric == 0 { METRIC_DEFAULT6 } else { route.metric };
         let destination = route.destination;
-        self.routes.retain(|old| (old.destination, old.metric) != (destination, metric));
-        self.routes.push(Route { link: Some(link), metric, ..route.clone() });
+        self.routes
+            .retain(|(of, old)| (*of, old.destination, old.metric) != (table, destination, metric));
+        self.routes.push((table, Route { link: Some(link), metric, ..route.clone() }));
+        Ok(())
+    }
+
+    /// Deletes a route that somebody added. What it leaves open, it does not select by.
+    pub(super) fn delete_route(&mut self, table: u32, route: &Route) -> io::Result<()> {
+        let same = |(of, found): &(u32, Route)| {
+            *of == table
+                && found.destination == route.destination
+                && (route.metric == 0 || found.metric == route.metric)
+                && (route.gateway.is_none() || found.gateway == route.gateway)
+                && (route.link.is_none() || found.link == route.link)
+        };
+        let at = self.routes.iter().position(same).ok_or_else(|| errno(libc::ESRCH))?;
+        self.routes.remove(at);
+        Ok(())
+    }
+
+    pub(super) fn add_rule(&mut self, rule: &PolicyRule) -> io::Result<()> {
+        if self.rules.contains(rule) {
+            return Err(errno(libc::EEXIST));
+        }
+        self.rules.push(rule.clone());
+        Ok(())
+    }
+
+    /// Deletes the first rule that is so; one that is ours only if that is asked for.
+    pub(super) fn delete_rule(&mut self, rule: &PolicyRule) -> io::Result<()> {
+        let same = |found: &PolicyRule| {
+            let other = PolicyRule { ours: rule.ours, ..found.clone() } != *rule;
+            !other && (found.ours || !rule.ours)
+        };
+        let at = self.rules.iter().position(same).ok_or_else(|| errno(libc::ENOENT))?;
+        self.rules.remove(at);
         Ok(())
     }
 

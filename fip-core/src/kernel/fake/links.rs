@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::binding::LinkName;
-use crate::kernel::{Address, Link, LinkChange, Mac, NewLink, Route};
+use crate::kernel::{Address, Link, LinkChange, Mac, NewLink, PolicyRule, Route};
 
 use super::sysctls::Sysctls;
 use super::world::{World, errno};
@@ -18,8 +18,9 @@ const MTU_MAX: u32 = 65536;
 pub(super) struct Network {
     pub(super) links: Vec<FakeLink>,
     pub(super) addresses: Vec<Address>,
-    /// Routes that somebody added; those of subnets follow from the addresses.
-    pub(super) routes: Vec<Route>,
+    /// Routes that somebody added, by table; those of subnets follow from the addresses.
+    pub(super) routes: Vec<(u32, Route)>,
+    pub(super) rules: Vec<PolicyRule>,
     pub(super) sysctls: Sysctls,
     last_index: u32,
 }
@@ -70,6 +71,16 @@ impl Network {
         }
     }
 
+    /// This index, or if a link has it the next that none ever had.
+    fn free_index(&mut self, wanted: u32) -> u32 {
+        if self.find(wanted).is_ok() {
+            self.last_index += 1;
+            return self.last_index;
+        }
+        self.last_index = self.last_index.max(wanted);
+        wanted
+    }
+
     /// A new link, down, with a carrier unless it is one end of a pair.
     pub(super) fn add(&mut self, name: &LinkName, kind: Option<&str>, mtu: u32) -> u32 {
         self.last_index += 1;
@@ -91,20 +102,17 @@ impl Network {
         index
     }
 
-    /// Takes the link away with its addresses and routes.
-    pub(super) fn remove(&mut self, index: u32) {
-        self.links.retain(|link| {
-            let keep = link.link.index != index;
-            if !keep {
-                self.sysctls.remove_link(&link.link.name);
-            }
-            keep
-        });
+    /// Takes the link away from here, with its addresses and routes.
+    pub(super) fn remove(&mut self, index: u32) -> io::Result<FakeLink> {
+        let at = self.links.iter().position(|link| link.link.index == index);
+        let removed = self.links.remove(at.ok_or_else(|| errno(libc::ENODEV))?);
+        self.sysctls.remove_link(&removed.link.name);
         for port in self.links.iter_mut().filter(|link| link.link.master == Some(index)) {
             port.link.master = None;
         }
         self.addresses.retain(|address| address.link != index);
-        self.routes.retain(|route| route.link != Some(index));
+        self.routes.retain(|(_, route)| route.link != Some(index));
+        Ok(removed)
     }
 
     fn set_master(&mut self, index: u32, master: Option<u32>) -> io::Result<()> {
@@ -127,7 +135,7 @@ impl Network {
     /// What a link that goes down loses: its IPv6 addresses and its routes.
     fn put_down(&mut self, index: u32) {
         self.addresses.retain(|address| address.link != index || address.network.is_ipv4());
-        self.routes.retain(|route| route.link != Some(index));
+        self.routes.retain(|(_, route)| route.link != Some(index));
     }
 }
 
@@ -188,7 +196,7 @@ impl World {
         }
         let peer = found.peer;
         for (place, index) in peer.into_iter().chain([(place, index)]) {
-            self.namespaces[place].network.remove(index);
+            self.namespaces[place].network.remove(index)?;
             self.links_changed(place);
         }
         Ok(())
@@ -214,6 +222,44 @@ impl World {
             LinkChange::Hairpin(_) if found.link.master.is_some() => {}
             LinkChange::Hairpin(_) => return Err(errno(libc::EOPNOTSUPP)),
         }
+        self.links_changed(place);
+        Ok(())
+    }
+
+    /// Moves a link into another namespace. It keeps its index if that is free there, and nothing
+    /// else but what it is: it is down, without addresses and without a master.
+    pub(super) fn move_link(&mut self, place: usize, index: u32, there: usize) -> io::Result<()> {
+        let link = self.namespaces[place].network.find(index)?.link.clone();
+        if link.loopback || link.kind.as_deref() == Some("bridge") {
+            return Err(errno(libc::EINVAL));
+        }
+        self.namespaces[there].network.check_free(&link.name)?;
+        self.set_up(place, index, false)?;
+        let mut moved = self.namespaces[place].network.remove(index)?;
+        let new = self.namespaces[there].network.free_index(index);
+        (moved.link.index, moved.link.master) = (new, None);
+        if let Some((place, index)) = moved.peer {
+            self.namespaces[place].network.find_mut(index)?.peer = Some((there, new));
+        }
+        let network = &mut self.namespaces[there].network;
+        network.sysctls.add_link(&link.name);
+        network.links.push(moved);
+        self.links_changed(place);
+        self.links_changed(there);
+        Ok(())
+    }
+
+    pub(super) fn rename_link(
+        &mut self,
+        place: usize,
+        index: u32,
+        name: &LinkName,
+    ) -> io::Result<()> {
+        let network = &mut self.namespaces[place].network;
+        network.find(index)?;
+        network.check_free(name)?;
+        let old = std::mem::replace(&mut network.find_mut(index)?.link.name, name.clone());
+        network.sysctls.rename_link(&old, name);
         self.links_changed(place);
         Ok(())
     }

@@ -3,9 +3,10 @@
 use std::io;
 
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, LinkChange, NewLink, Route, Rtnl};
+use crate::kernel::{Address, AddressChange, Link, LinkChange, NewLink, PolicyRule, Route, Rtnl};
 
 use super::FakeKernel;
+use super::links::Network;
 
 impl Rtnl for FakeKernel {
     fn links(&mut self) -> Result<Vec<Link>> {
@@ -16,8 +17,12 @@ impl Rtnl for FakeKernel {
         Ok(self.look(|namespace| namespace.network.addresses.clone()))
     }
 
-    fn routes(&mut self) -> Result<Vec<Route>> {
-        Ok(self.look(|namespace| namespace.network.routes()))
+    fn routes_in(&mut self, table: u32) -> Result<Vec<Route>> {
+        Ok(self.look(|namespace| namespace.network.routes(table)))
+    }
+
+    fn policy_rules(&mut self) -> Result<Vec<PolicyRule>> {
+        Ok(self.look(|namespace| namespace.network.rules.clone()))
     }
 
     fn changed(&mut self) -> Result<bool> {
@@ -26,14 +31,7 @@ impl Rtnl for FakeKernel {
     }
 
     fn change_addresses(&mut self, changes: &[AddressChange]) -> Result<Vec<io::Result<()>>> {
-        let place = self.place;
-        let each = |change| {
-            self.step_links(|world| {
-                world.namespaces[place].network.change_address(change)?;
-                world.links_changed(place);
-                Ok(())
-            })
-        };
+        let each = |change| self.step_network(|network| network.change_address(change));
         Ok(changes.iter().map(each).collect())
     }
 
@@ -65,16 +63,28 @@ impl Rtnl for FakeKernel {
             .map_err(|error| Error::kernel(format!("change link number {index}"), error))
     }
 
-    fn replace_route(&mut self, route: &Route) -> Result<()> {
-        let place = self.place;
-        let result = self.step_links(|world| {
-            world.namespaces[place].network.replace_route(route)?;
-            world.links_changed(place);
-            Ok(())
-        });
-        result.map_err(|error| {
+    fn replace_route_in(&mut self, table: u32, route: &Route) -> Result<()> {
+        self.step_network(|network| network.replace_route(table, route)).map_err(|error| {
             Error::kernel(format!("add the route to {}", route.destination), error)
         })
+    }
+
+    fn delete_route_in(&mut self, table: u32, route: &Route) -> Result<()> {
+        self.step_network(|network| network.delete_route(table, route)).map_err(|error| {
+            Error::kernel(format!("delete the route to {}", route.destination), error)
+        })
+    }
+
+    fn add_policy_rule(&mut self, rule: &PolicyRule) -> Result<()> {
+        let place = self.place;
+        self.step(|world| world.namespaces[place].network.add_rule(rule))
+            .map_err(|error| Error::kernel(format!("add the rule {rule}"), error))
+    }
+
+    fn delete_policy_rule(&mut self, rule: &PolicyRule) -> Result<()> {
+        let place = self.place;
+        self.step(|world| world.namespaces[place].network.delete_rule(rule))
+            .map_err(|error| Error::kernel(format!("delete the rule {rule}"), error))
     }
 
     fn sysctl(&mut self, path: &str) -> Result<Option<String>> {
@@ -92,5 +102,20 @@ impl Rtnl for FakeKernel {
             Ok(())
         });
         result.map_err(|error| Error::kernel(format!("set sysctl {path} to {value}"), error))
+    }
+}
+
+impl FakeKernel {
+    /// Takes a step that changes addresses or routes here.
+    fn step_network(
+        &mut self,
+        change: impl FnOnce(&mut Network) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let place = self.place;
+        self.step_links(|world| {
+            change(&mut world.namespaces[place].network)?;
+            world.links_changed(place);
+            Ok(())
+        })
     }
 }

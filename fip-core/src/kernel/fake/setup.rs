@@ -8,7 +8,7 @@ use ipnetwork::IpNetwork;
 
 use crate::binding::LinkName;
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, LinkChange, Mac, Route, Sighting};
+use crate::kernel::{Address, AddressChange, Link, LinkChange, MAIN_TABLE, Mac, Route, Sighting};
 use crate::netns::NetNs;
 
 use super::FakeKernel;
@@ -80,7 +80,7 @@ impl FakeKernel {
             {
                 let gateway = Some(known(gateway));
                 let (destination, link) = (known(text), Some(card));
-                network.routes.push(Route { destination, gateway, link, metric });
+                network.routes.push((MAIN_TABLE, Route { destination, gateway, link, metric }));
             }
         });
         this
@@ -153,12 +153,37 @@ impl FakeKernel {
     pub fn remove_link(&self, name: &LinkName) -> Result<()> {
         let index = self.link(name)?.index;
         self.world.change(|world| {
-            if world.delete_link(self.place, index).is_err() {
-                world.namespaces[self.place].network.remove(index);
+            let deleted = world.delete_link(self.place, index).is_ok();
+            if !deleted && world.namespaces[self.place].network.remove(index).is_ok() {
                 world.links_changed(self.place);
             }
         });
         Ok(())
+    }
+
+    /// Moves a link into the namespace of another handle on this kernel, as `ip link set LINK netns
+    /// NETNS` does: it arrives down, without addresses, and is the port of no bridge.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such link, or if the handle is on another kernel; what
+    /// the kernel would say.
+    pub fn move_link(&self, link: &LinkName, there: &Self) -> Result<()> {
+        if !Arc::ptr_eq(&self.world, &there.world) {
+            return Err(Error::not_found("such network namespace", "in this kernel"));
+        }
+        let index = self.link(link)?.index;
+        let result = self.world.change(|world| world.move_link(self.place, index, there.place));
+        result.map_err(|error| Error::kernel(format!("move link {link}"), error))
+    }
+
+    /// Gives a link another name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such link; what the kernel would say.
+    pub fn rename_link(&self, link: &LinkName, name: &LinkName) -> Result<()> {
+        let index = self.link(link)?.index;
+        let result = self.world.change(|world| world.rename_link(self.place, index, name));
+        result.map_err(|error| Error::kernel(format!("rename link {link} to {name}"), error))
     }
 
     /// Sets a link up or down.
@@ -220,7 +245,7 @@ impl FakeKernel {
     pub fn add_route(&self, route: &Route) -> Result<()> {
         let result = self.interfere(|namespace| {
             namespace.links_changed += 1;
-            namespace.network.replace_route(route)
+            namespace.network.replace_route(MAIN_TABLE, route)
         });
         result.map_err(|error| Error::kernel("add a route", error))
     }

@@ -49,6 +49,14 @@ impl Sysctls {
         }
     }
 
+    pub(super) fn rename_link(&mut self, old: &LinkName, new: &LinkName) {
+        for (name, _) in PARAMETERS {
+            if let Some(value) = self.0.remove(&path(old.as_str(), name)) {
+                self.0.insert(path(new.as_str(), name), value);
+            }
+        }
+    }
+
     pub(super) fn get(&self, path: &str) -> Option<&String> {
         self.0.get(path)
     }

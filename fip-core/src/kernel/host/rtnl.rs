@@ -1,10 +1,11 @@
-//! Links, addresses and routes of the real kernel: rtnetlink(7).
+//! Links, addresses, routes and policy rules of the real kernel: rtnetlink(7).
 
 mod address;
 mod link;
 mod listener;
 mod message;
 mod route;
+mod rule;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -18,8 +19,13 @@ use super::socket::Socket;
 use super::sysctl;
 use crate::binding::LinkName;
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, LinkChange, NewLink, Route};
+use crate::kernel::{Address, AddressChange, Link, LinkChange, NewLink, PolicyRule, Route};
 use crate::netns::{NetNs, run_in};
+
+/// The protocol that marks an address (`IFA_PROTO`, Linux 5.18) or a policy rule (`FRA_PROTOCOL`,
+/// Linux 4.17) as ours. The kernel itself uses 1 to 3 for addresses and 2 for rules; this one is
+/// not assigned to anybody (`linux/rtnetlink.h`, `/etc/iproute2/rt_protos`).
+const FIP_PROTOCOL: u8 = 0xf1;
 
 /// How many requests go into one datagram. The answers, one datagram each, must fit the receive
 /// buffer.
@@ -65,17 +71,31 @@ impl RtnlSocket {
             .map_err(|error| Error::kernel("list addresses", error))
     }
 
-    pub(super) fn routes(&mut self) -> Result<Vec<Route>> {
+    pub(super) fn routes(&mut self, table: u32) -> Result<Vec<Route>> {
         let mut routes = Vec::new();
         for family in route::FAMILIES {
-            match self.socket.dump(&route::dump(family), |m| route::decode(&m, family)) {
+            let request = route::dump(family, table);
+            match self.socket.dump(&request, |m| route::decode(&m, family, table)) {
                 Ok(list) => routes.extend(list),
-                // The main table does not exist before its first route.
+                // A table does not exist before its first route.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(error) => return Err(Error::kernel("list routes", error)),
             }
         }
         Ok(routes)
+    }
+
+    pub(super) fn policy_rules(&mut self) -> Result<Vec<PolicyRule>> {
+        let mut rules = Vec::new();
+        for family in route::FAMILIES {
+            match self.socket.dump(&rule::dump(family), |m| rule::decode(&m, family)) {
+                Ok(list) => rules.extend(list),
+                // A kernel without IPv6, or without policy rules.
+                Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+                Err(error) => return Err(Error::kernel("list policy rules", error)),
+            }
+        }
+        Ok(rules)
     }
 
     pub(super) fn changed(&mut self) -> Result<bool> {
@@ -188,10 +208,27 @@ impl RtnlSocket {
         Err(Error::kernel(operation(&name), error))
     }
 
-    pub(super) fn replace_route(&mut self, route: &Route) -> Result<()> {
-        self.send(route::new(route), NLM_F_CREATE | NLM_F_REPLACE).map_err(|error| {
+    pub(super) fn replace_route(&mut self, table: u32, route: &Route) -> Result<()> {
+        self.send(route::new(route, table), NLM_F_CREATE | NLM_F_REPLACE).map_err(|error| {
             Error::kernel(format!("add the route to {}", route.destination), error)
         })
+    }
+
+    pub(super) fn delete_route(&mut self, table: u32, route: &Route) -> Result<()> {
+        self.send(route::delete(route, table), 0).map_err(|error| {
+            Error::kernel(format!("delete the route to {}", route.destination), error)
+        })
+    }
+
+    pub(super) fn add_policy_rule(&mut self, rule: &PolicyRule) -> Result<()> {
+        // Without NLM_F_EXCL the kernel takes the same rule again and again.
+        self.send(rule::new(rule), NLM_F_CREATE | NLM_F_EXCL)
+            .map_err(|error| Error::kernel(format!("add the rule {rule}"), error))
+    }
+
+    pub(super) fn delete_policy_rule(&mut self, rule: &PolicyRule) -> Result<()> {
+        self.send(rule::delete(rule), 0)
+            .map_err(|error| Error::kernel(format!("delete the rule {rule}"), error))
     }
 
     pub(super) fn sysctl(&mut self, path: &str) -> Result<Option<String>> {

@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use crate::binding::{LinkName, Protocol};
 use crate::kernel::Counter;
 use crate::nat::skeleton::Field;
-use crate::nat::{Family, Key, Note, TABLE, Value};
+use crate::nat::{Family, INTERNAL, Key, MASQUERADED, Note, TABLE, THROUGH, Value};
 
 use super::super::attributes::{Attributes, address_bytes, leading_address};
 use super::super::message::{Message, Writer};
@@ -93,17 +93,29 @@ fn key_bytes(key: &Key) -> (Vec<u8>, Option<Vec<u8>>) {
             bytes.extend([0; 2]);
             (bytes, None)
         }
-        Key::Snat(uplink, fixed) => {
-            let mut bytes = uplink.as_str().as_bytes().to_vec();
-            bytes.resize(Field::LinkName.size(), 0);
-            bytes.extend(address_bytes(*fixed));
-            (bytes, None)
-        }
+        Key::Snat(uplink, fixed) => ([name_bytes(uplink), address_bytes(*fixed)].concat(), None),
         Key::Hairpin(network) => {
             let twice = |address| address_bytes(address).repeat(2);
             (twice(network.network()), Some(twice(network.broadcast())))
         }
+        Key::Through(bridge, link) | Key::Masquerade(bridge, link) => {
+            ([name_bytes(bridge), name_bytes(link)].concat(), None)
+        }
+        Key::Internal(bridge) => (name_bytes(bridge), None),
     }
+}
+
+fn name_bytes(name: &LinkName) -> Vec<u8> {
+    let mut bytes = name.as_str().as_bytes().to_vec();
+    bytes.resize(Field::LinkName.size(), 0);
+    bytes
+}
+
+/// The name at the beginning of these bytes, and what follows it.
+fn leading_name(bytes: &[u8]) -> Option<(LinkName, &[u8])> {
+    let (name, rest) = bytes.split_at_checked(Field::LinkName.size())?;
+    let name = std::str::from_utf8(name).ok()?.trim_end_matches('\0');
+    Some((name.parse().ok()?, rest))
 }
 
 fn data_bytes(value: &Value) -> Option<Vec<u8>> {
@@ -142,6 +154,9 @@ fn read_one(
     data: Option<&[u8]>,
     note: Note,
 ) -> Option<(Key, Value)> {
+    if [THROUGH, MASQUERADED, INTERNAL].contains(&map) {
+        return Some((bridge_key(map, key)?, Value::Member));
+    }
     let family = Family::ALL.into_iter().find(|family| {
         [family.dnat(), family.port(), family.snat(), family.hairpin()].contains(&map)
     })?;
@@ -156,17 +171,23 @@ fn read_one(
         let key = Key::Port(address(key)?, protocol, port(key, size + 4)?);
         Some((key, Value::Port(address(data?)?, port(data?, size)?, note)))
     } else if map == family.snat() {
-        let name = key.get(..Field::LinkName.size())?;
-        let name = std::str::from_utf8(name).ok()?.trim_end_matches('\0');
-        let uplink: LinkName = name.parse().ok()?;
-        let fixed = address(&key[Field::LinkName.size()..])?;
-        Some((Key::Snat(uplink, fixed), Value::Snat(address(data?)?)))
+        let (uplink, fixed) = leading_name(key)?;
+        Some((Key::Snat(uplink, address(fixed)?), Value::Snat(address(data?)?)))
     } else {
         let end = end?;
         let found = Key::Hairpin(range(address(key)?, address(end)?)?);
         // Another range than that of a network paired with itself is none of ours.
         (key_bytes(&found) == (key.to_vec(), Some(end.to_vec()))).then_some((found, Value::Member))
     }
+}
+
+fn bridge_key(map: &str, key: &[u8]) -> Option<Key> {
+    let (bridge, rest) = leading_name(key)?;
+    if map == INTERNAL {
+        return Some(Key::Internal(bridge));
+    }
+    let (link, _) = leading_name(rest)?;
+    Some(if map == THROUGH { Key::Through(bridge, link) } else { Key::Masquerade(bridge, link) })
 }
 
 /// The network from its first to its last address.

@@ -110,7 +110,7 @@ fn encode_chain(chain: &Chain) -> Message {
 }
 
 /// `NFTA_SET_NAME`, `_FLAGS`, `_KEY_TYPE`, `_KEY_LEN`, `_DATA_TYPE`, `_DATA_LEN`, `_DESC`, `_ID`,
-/// `_EXPR`
+/// `_USERDATA`, `_EXPR`
 fn encode_set(set: &Set, id: u32) -> Message {
     ours(msg::NEWSET).with(|w| {
         w.text(2, &set.name).be32(3, set_flags(set));
@@ -129,10 +129,19 @@ fn encode_set(set: &Set, id: u32) -> Message {
                 });
             });
         }
+        if set.key == [Field::LinkName] {
+            w.bytes(13, &of_host_order());
+        }
         if set.counter {
             w.nest(17, |w| _ = w.text(1, "counter").nest(2, |_| {}));
         }
     })
+}
+
+/// `NFTNL_UDATA_SET_KEYBYTEORDER` (0), 4 bytes, `BYTEORDER_HOST_ENDIAN` (1): without it nft prints a
+/// name that stands alone backwards. The kernel only stores it.
+fn of_host_order() -> Vec<u8> {
+    [&[0, 4][..], &1u32.to_ne_bytes()].concat()
 }
 
 fn set_flags(set: &Set) -> u32 {

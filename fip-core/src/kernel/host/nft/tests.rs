@@ -5,12 +5,16 @@ use proptest::{collection, option, sample};
 use super::element::{read as read_elements, read_counters};
 use super::table::{encode, our_chain, read_chain, read_rule, read_set};
 use super::*;
-use crate::binding::Protocol;
+use crate::binding::{LinkName, Protocol};
 use crate::diff::TableChange;
 use crate::nat::expr::{Ct, Expr, Header, Meta, Slot, Verdict};
 use crate::nat::skeleton::{Chain, Field, Rule, Set};
 use crate::nat::tests::{any_elements, any_skeleton, element};
 use crate::nat::{Key, Mark, Note, Value};
+
+fn name(text: &str) -> LinkName {
+    text.parse().unwrap()
+}
 
 fn messages(changes: &Changes) -> Vec<Message> {
     encode(changes).into_iter().map(|(message, _)| message).collect()
@@ -78,7 +82,8 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 }
 
 fn expr() -> impl Strategy<Value = Expr> {
-    let meta = sample::select(vec![Meta::Mark, Meta::NfProto, Meta::L4Proto, Meta::OifName]);
+    let metas = [Meta::Mark, Meta::NfProto, Meta::L4Proto, Meta::IifName, Meta::OifName];
+    let meta = sample::select(metas.to_vec());
     let ct = sample::select(vec![Ct::State, Ct::Direction, Ct::Status, Ct::Mark]);
     let header = sample::select(vec![Header::Network, Header::Transport]);
     let family = sample::select(Family::ALL.to_vec());
@@ -130,7 +135,9 @@ fn read_all(message: &Message) {
             let _ = (read_elements(map, message), read_counters(map, message));
         }
     }
-    let _ = read_elements("somebodys", message);
+    for map in ["through", "masqueraded", "internal", "somebodys"] {
+        let _ = read_elements(map, message);
+    }
 }
 
 proptest! {
@@ -208,8 +215,11 @@ fn every_truncation_does_no_harm() {
     let add = vec![
         (Key::Dnat(address), Value::Dnat(address, note.clone())),
         (Key::Port(address, Protocol::Tcp, 80), Value::Port(address, 80, note)),
-        (Key::Snat("eth0".parse().unwrap(), address), Value::Snat(address)),
+        (Key::Snat(name("eth0"), address), Value::Snat(address)),
         (Key::Hairpin(address.into()), Value::Member),
+        (Key::Through(name("br0"), name("eth0")), Value::Member),
+        (Key::Masquerade(name("br0"), name("eth0")), Value::Member),
+        (Key::Internal(name("br0")), Value::Member),
     ];
     let changes = Changes { add, ..creation(&Skeleton::new(Mark::default())) };
     for message in messages(&changes) {
@@ -249,6 +259,27 @@ fn ranges_that_are_no_network_are_not_ours() {
         let mut other = body.clone();
         other[end + 3] = 2;
         assert_eq!(read_elements("hairpin4", &parse(&other)), []);
+    }
+}
+
+#[test]
+fn names_that_no_link_can_have_are_not_ours() {
+    let add = vec![
+        (Key::Through(name("br0"), name("eth0")), Value::Member),
+        (Key::Masquerade(name("br0"), name("eth0")), Value::Member),
+        (Key::Internal(name("br0")), Value::Member),
+    ];
+    let changes = Changes { add: add.clone(), ..Changes::default() };
+    for (message, element) in messages(&changes).iter().zip(add) {
+        assert_eq!(read_elements(map(message), message), [element]);
+        let body = bytes(message);
+        let at = body.windows(4).rposition(|bytes| bytes == b"br0\0").unwrap();
+        for (place, byte) in [(0, 0xff), (0, 0), (1, b'/'), (2, b' '), (4, b'x')] {
+            let mut other = body.clone();
+            other[at + place] = byte;
+            let other = parse(&other);
+            assert_eq!(read_elements(map(&other), &other), [], "{place} {byte:#x}");
+        }
     }
 }
 

@@ -13,8 +13,13 @@ const DATA_VERDICT: u16 = 2;
 /// `NFTA_LIST_ELEM`
 pub(super) const LIST_ELEM: u16 = 1;
 
-const METAS: [(Meta, u32); 4] =
-    [(Meta::Mark, 3), (Meta::OifName, 7), (Meta::NfProto, 15), (Meta::L4Proto, 16)];
+const METAS: [(Meta, u32); 5] = [
+    (Meta::Mark, 3),
+    (Meta::IifName, 6),
+    (Meta::OifName, 7),
+    (Meta::NfProto, 15),
+    (Meta::L4Proto, 16),
+];
 const CTS: [(Ct, u32); 4] = [(Ct::State, 0), (Ct::Direction, 1), (Ct::Status, 2), (Ct::Mark, 3)];
 
 /// Writes one expression as an element of a rule's list.

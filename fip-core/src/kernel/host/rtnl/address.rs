@@ -9,14 +9,11 @@ use netlink_packet_route::address::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
+use super::FIP_PROTOCOL;
 use super::message::Message;
 use crate::binding::LINK_NAME_MAX;
 use crate::kernel::host::attributes::Attributes;
 use crate::kernel::{Address, AddressChange};
-
-/// The address protocol (`IFA_PROTO`, Linux 5.18) that marks an address as ours. The kernel itself
-/// uses 1 to 3; the others are not assigned to anybody.
-pub(super) const FIP_PROTOCOL: u8 = 0xf1;
 
 /// The prefix route metric (`IFA_RT_PRIORITY`, Linux 4.18) that marks it on a kernel that does not
 /// know the protocol. Our addresses make no prefix route, so it has no other effect: "fip".

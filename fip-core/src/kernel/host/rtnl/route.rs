@@ -25,25 +25,24 @@ const RTM_F_CLONED: u32 = 0x200;
 /// The families that have routes of ours.
 pub(super) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Inet, AddressFamily::Inet6];
 
-/// The request for the routes of the main table. Only a kernel that checks strictly
+/// The request for the routes of a table. Only a kernel that checks strictly
 /// (`NETLINK_GET_STRICT_CHK`, Linux 4.20) heeds the table; [`decode`] drops the others.
-pub(super) fn dump(family: AddressFamily) -> Message {
+pub(super) fn dump(family: AddressFamily, table: u32) -> Message {
     let mut message = RouteMessage::default();
     message.header.address_family = family;
-    message.header.table = RouteHeader::RT_TABLE_MAIN;
-    message.attributes.push(RouteAttribute::Table(RouteHeader::RT_TABLE_MAIN.into()));
+    message.attributes.push(RouteAttribute::Table(table));
     (&RouteNetlinkMessage::GetRoute(message)).into()
 }
 
-/// The route that the message is about, if it is a unicast route of the main table and of this
+/// The route that the message is about, if it is a unicast route of this table and of this
 /// family. (A kernel without IPv6 answers a request for its routes with those of every family.)
-pub(super) fn decode(message: &Message, wanted: AddressFamily) -> Option<Route> {
+pub(super) fn decode(message: &Message, wanted: AddressFamily, wanted_table: u32) -> Option<Route> {
     let (&[family, prefix, _source, _tos, table, _protocol, _scope, kind, a, b, c, d], attributes) =
         message.parts::<12>(libc::RTM_NEWROUTE)?;
     let table = attributes.number(RTA_TABLE).unwrap_or(table.into());
     let cloned = u32::from_ne_bytes([a, b, c, d]) & RTM_F_CLONED != 0;
-    let main = table == u32::from(RouteHeader::RT_TABLE_MAIN);
-    if AddressFamily::from(family) != wanted || !main || cloned || kind != RTN_UNICAST {
+    let other = AddressFamily::from(family) != wanted || table != wanted_table;
+    if other || cloned || kind != RTN_UNICAST {
         return None;
     }
     let any = match wanted {
@@ -76,24 +75,37 @@ fn gateway(attributes: Attributes<'_>) -> Option<IpAddr> {
     attributes.address(RTA_GATEWAY).or_else(via)
 }
 
-/// The route as a message to add it to the main table.
-pub(super) fn new(route: &Route) -> RouteNetlinkMessage {
+/// The request to add the route to the table.
+pub(super) fn new(route: &Route, table: u32) -> RouteNetlinkMessage {
+    let mut message = message(route, table);
+    message.header.protocol = RouteProtocol::Static;
+    // On link is what has no next hop; the kernel demands that it says so (IPv4).
+    message.header.scope = match route.gateway {
+        None if route.destination.is_ipv4() => RouteScope::Link,
+        _ => RouteScope::Universe,
+    };
+    RouteNetlinkMessage::NewRoute(message)
+}
+
+/// The request to delete the route from the table, of whatever protocol and scope it is.
+pub(super) fn delete(route: &Route, table: u32) -> RouteNetlinkMessage {
+    let mut message = message(route, table);
+    message.header.scope = RouteScope::NoWhere;
+    RouteNetlinkMessage::DelRoute(message)
+}
+
+/// What tells the route from others.
+fn message(route: &Route, table: u32) -> RouteMessage {
     let mut message = RouteMessage::default();
     let destination = route.destination.ip();
     message.header = RouteHeader {
         address_family: FAMILIES[usize::from(destination.is_ipv6())],
         destination_prefix_length: route.destination.prefix(),
-        table: RouteHeader::RT_TABLE_MAIN,
-        protocol: RouteProtocol::Static,
-        // On link is what has no next hop; the kernel demands that it says so (IPv4).
-        scope: match route.gateway {
-            None if destination.is_ipv4() => RouteScope::Link,
-            _ => RouteScope::Universe,
-        },
         kind: RouteType::Unicast,
         ..RouteHeader::default()
     };
     let attributes = &mut message.attributes;
+    attributes.push(RouteAttribute::Table(table));
     if route.destination.prefix() > 0 {
         attributes.push(RouteAttribute::Destination(RouteAddress::from(destination)));
     }
@@ -102,12 +114,13 @@ pub(super) fn new(route: &Route) -> RouteNetlinkMessage {
     if route.metric > 0 {
         attributes.push(RouteAttribute::Priority(route.metric));
     }
-    RouteNetlinkMessage::NewRoute(message)
+    message
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::MAIN_TABLE;
 
     fn route(destination: &str, gateway: Option<&str>) -> Route {
         Route {
@@ -116,6 +129,10 @@ mod tests {
             link: Some(3),
             metric: 100,
         }
+    }
+
+    fn ipv4(body: Vec<u8>) -> Option<Route> {
+        decode(&Message::raw(libc::RTM_NEWROUTE, body), AddressFamily::Inet, MAIN_TABLE)
     }
 
     #[test]
@@ -127,7 +144,11 @@ mod tests {
             route("2001:db8::/32", None),
         ] {
             let family = FAMILIES[usize::from(route.destination.is_ipv6())];
-            assert_eq!(decode(&(&new(&route)).into(), family), Some(route));
+            for table in [MAIN_TABLE, 61_000_004] {
+                let message = (&new(&route, table)).into();
+                assert_eq!(decode(&message, family, table), Some(route.clone()));
+                assert_eq!(decode(&message, family, table + 1), None);
+            }
         }
     }
 
@@ -137,7 +158,7 @@ mod tests {
         let hop = |link: u8, last: u8| [16, 0, 0, 0, link, 0, 0, 0, 8, 0, 5, 0, 192, 0, 2, last];
         body.extend([36, 0, 9, 0]);
         body.extend([hop(4, 1), hop(5, 2)].concat());
-        let read = decode(&Message::raw(libc::RTM_NEWROUTE, body), AddressFamily::Inet).unwrap();
+        let read = ipv4(body).unwrap();
         assert_eq!(read.link, Some(4));
         assert_eq!(read.gateway, Some("192.0.2.1".parse().unwrap()));
     }
@@ -145,15 +166,14 @@ mod tests {
     #[test]
     fn other_tables_kinds_and_families_are_none() {
         let header = |family, table, kind| vec![family, 0, 0, 0, table, 3, 0, kind, 0, 0, 0, 0];
-        let read = |body| decode(&Message::raw(libc::RTM_NEWROUTE, body), AddressFamily::Inet);
-        assert!(read(header(2, 254, RTN_UNICAST)).is_some());
-        assert!(read(header(10, 254, RTN_UNICAST)).is_none());
-        assert!(read(header(2, 255, RTN_UNICAST)).is_none());
-        assert!(read(header(2, 254, 6)).is_none());
-        assert!(read(vec![2; 11]).is_none());
+        assert!(ipv4(header(2, 254, RTN_UNICAST)).is_some());
+        assert!(ipv4(header(10, 254, RTN_UNICAST)).is_none());
+        assert!(ipv4(header(2, 255, RTN_UNICAST)).is_none());
+        assert!(ipv4(header(2, 254, 6)).is_none());
+        assert!(ipv4(vec![2; 11]).is_none());
         // A table beyond 255 is in the attribute, and the hop's length lies.
-        assert!(read([header(2, 252, 1), vec![8, 0, 15, 0, 254, 1, 0, 0]].concat()).is_none());
+        assert!(ipv4([header(2, 252, 1), vec![8, 0, 15, 0, 254, 1, 0, 0]].concat()).is_none());
         let lying = [header(2, 254, 1), vec![12, 0, 9, 0, 255, 0, 0, 0, 4, 0, 0, 0]].concat();
-        assert_eq!(read(lying).unwrap().link, None);
+        assert_eq!(ipv4(lying).unwrap().link, None);
     }
 }

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use fip_core::Error;
+use crate::error::Error;
 
 /// The longest that can be asked for.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Parses a span of time of up to a day. Zero needs no unit.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, Error> {
+///
+/// # Errors
+/// [`Error::Parse`].
+pub fn parse_duration(text: &str) -> Result<Duration, Error> {
     let bad = || Error::parse(text, "a time (a number with ms, s, m or h, as 100ms or 1.5s)");
     let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

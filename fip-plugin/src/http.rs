@@ -1,0 +1,131 @@
+//! The transport: HTTP/1.1 on a socket, with limits.
+//!
+//! A request is read whole, within bounds of size and of time, before anybody looks at it; the
+//! handler sees a path and a body. Every connection carries one request, in a thread of its own,
+//! so that a slow call holds up no other; how many there are at a time is bounded.
+
+mod body;
+mod connection;
+mod head;
+mod listener;
+mod server;
+mod stop;
+mod wait;
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+pub use listener::{ListenError, Listener};
+pub use server::serve;
+pub use stop::Stop;
+
+use head::Head;
+
+/// How much a client may ask of us.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How many connections are served at a time. Others wait in the kernel's backlog.
+    pub connections: usize,
+    /// The longest head (request line and headers), in bytes.
+    pub head: usize,
+    /// The greatest number of headers; also that of the trailers of a chunked body.
+    pub headers: usize,
+    /// The longest body, in bytes.
+    pub body: usize,
+    /// How long a request may take to arrive, from the connection to the last byte of the body;
+    /// and then how long its answer may take to leave.
+    pub patience: Duration,
+}
+
+impl Default for Limits {
+    /// Generous for dockerd, whose requests are some kilobytes and come in one piece.
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            head: 16 << 10,
+            headers: 64,
+            body: 1 << 20,
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What a client asks for. The method is always POST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The request target as it came, not decoded: `/NetworkDriver.Join`.
+    pub path: String,
+    /// The body; empty if there was none.
+    pub body: Vec<u8>,
+}
+
+/// What it gets for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body: JSON.
+    pub body: Vec<u8>,
+}
+
+/// Why a request is not even looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It is not as RFC 9112 wants it, or exceeds a limit. The client is told so.
+    #[error("{why}")]
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// The reason, for the client.
+        why: &'static str,
+    },
+    /// The client is gone, or never said anything. There is nobody to answer.
+    #[error("the client is gone")]
+    Gone(#[from] io::Error),
+}
+
+impl Refused {
+    fn answered(status: u16, why: &'static str) -> Self {
+        Self::Answered { status, why }
+    }
+
+    /// The client stopped sending before its request was complete.
+    fn truncated() -> Self {
+        Self::answered(400, "the request ended early")
+    }
+
+    /// Reading failed in the midst of a request.
+    fn unread(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::answered(408, "the request took too long to arrive"),
+            _ => Self::Gone(error),
+        }
+    }
+}
+
+impl Request {
+    /// Reads one request, and not more than its limits allow. What follows it is not of interest,
+    /// and may have been read as well. The time limit is the reader's: it fails with
+    /// [`io::ErrorKind::TimedOut`].
+    ///
+    /// `proceed` is called where the client waits for `100 Continue` before it sends the body
+    /// (RFC 9110, section 10.1.1), and sends it that.
+    ///
+    /// # Errors
+    /// [`Refused`]: whatever a client may get wrong or do to us.
+    pub fn read<R: Read>(
+        from: &mut R,
+        limits: &Limits,
+        proceed: impl FnOnce(&mut R) -> io::Result<()>,
+    ) -> Result<Self, Refused> {
+        let head = Head::read(from, limits)?;
+        if head.is_awaited() {
+            proceed(from)?;
+        }
+        let body = body::read(head.framing, head.rest.chain(from), limits)?;
+        Ok(Self { path: head.path, body })
+    }
+}
+
+#[cfg(test)]
+mod tests;
