@@ -8,7 +8,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 .PHONY: all demo test check bench plugin install setup clean
 
 all:
-	cargo build --locked --release -p fip-cli
+	cargo build --locked --release -p fip-cli -p fip-plugin
 
 demo: setup
 	scripts/demo
@@ -26,10 +26,13 @@ plugin: setup
 	scripts/plugin
 
 # Builds only what is not there: root may have no toolchain.
-install: $(CARGO_TARGET_DIR)/release/fip
-	install -D -m 755 $< $(DESTDIR)$(PREFIX)/bin/fip
+install: $(CARGO_TARGET_DIR)/release/fip $(CARGO_TARGET_DIR)/release/fip-plugin
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $^
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local/bin,$(PREFIX)/bin,' fip-plugin/packaging/fip-plugin.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/fip-plugin.service
 
-$(CARGO_TARGET_DIR)/release/fip:
+$(CARGO_TARGET_DIR)/release/fip $(CARGO_TARGET_DIR)/release/fip-plugin:
 	$(MAKE) all
 
 setup:

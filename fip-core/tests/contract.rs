@@ -130,6 +130,7 @@ on_both! {
         rules_of_a_bridge_come_and_go
         rules_of_a_bridge_are_exactly_those_given
         a_bridge_without_outlets_needs_no_forwarding
+        only_what_the_bridge_has_is_forwarded
         bindings_and_bridges_share_the_table
         rules_of_bridges_outlive_a_damaged_table
         bridges_need_the_rule_in_user_chains

@@ -11,6 +11,7 @@ mod joining;
 mod keeper;
 mod model;
 mod networks;
+mod outlets;
 mod permission;
 mod restore;
 mod scouts;
@@ -145,7 +146,7 @@ where
             log::debug!("asked for {path:?}, which is no method");
             return reply(404, &protocol::Failure { error: "there is no such method".to_owned() });
         };
-        log::debug!("{method} {}", String::from_utf8_lossy(body));
+        log::debug!("{method} {}", String::from_utf8_lossy(body.trim_ascii()));
         let answered = self.dispatch(method, body);
         answered.unwrap_or_else(|failure| {
             log::warn!("{method} failed: {failure}");

@@ -47,6 +47,8 @@ fn run(serve: Serve) -> Result<(), Box<dyn Error>> {
     let driver = Arc::new(driver);
     let follower = Arc::clone(&driver);
     thread::Builder::new().name("follower".to_owned()).spawn(move || follower.follow())?;
+    let follower = Arc::clone(&driver);
+    thread::Builder::new().name("outlets".to_owned()).spawn(move || follower.follow_routes())?;
     let stop = Stop::new()?;
     end_on(signals, stop.clone())?;
     listeners.iter().for_each(|listener| log::info!("listening on {listener}"));

@@ -211,3 +211,6 @@ fn remove(path: &Path) -> Result<(), StateError> {
 fn io_error(operation: &'static str, path: &Path, source: io::Error) -> StateError {
     StateError::Io { operation, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,10 +191,12 @@ impl View {
         all.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    /// The families in which a link has a subnet.
+    /// The families in which a link has a subnet, beside the link-local one that every link has.
     pub(super) fn families_of(&self, link: &LinkName) -> Vec<Family> {
         let subnets =
             self.links.named(link).into_iter().flat_map(|l| self.links.subnets_of(l.index));
+        let subnets = subnets
+            .filter(|subnet| !matches!(subnet.ip(), IpAddr::V6(v6) if v6.is_unicast_link_local()));
         let present: BTreeSet<Family> = subnets.map(|subnet| Family::of(subnet.ip())).collect();
         present.into_iter().collect()
     }

@@ -102,6 +102,14 @@ pub(crate) fn a_bridge_without_outlets_needs_no_forwarding(scene: &impl Scene) {
     assert_eq!(scene.open().sysctl("net/ipv4/ip_forward").unwrap().as_deref(), Some("0"));
 }
 
+/// The link-local addresses that every link has are no reason to turn the host into a router.
+pub(crate) fn only_what_the_bridge_has_is_forwarded(scene: &impl Scene) {
+    scene.remove_address("br0", "2001:db8:18::1/64");
+    let done = set(&mut scene.fips(), &rules("br0", &["eth0"]));
+    let sysctls: Vec<_> = done.iter().filter(|line| line.starts_with("sysctl")).collect();
+    assert_eq!(sysctls, ["sysctl net.ipv4.ip_forward=1"]);
+}
+
 pub(crate) fn bindings_and_bridges_share_the_table(scene: &impl Scene) {
     let fips = &mut scene.fips();
     let open = masqueraded("br0", &["eth0"]);

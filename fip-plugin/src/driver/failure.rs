@@ -5,6 +5,8 @@ use fip_core::error::{Chain, Error};
 use crate::protocol::DecodeError;
 use crate::state::StateError;
 
+use super::model::OWNER;
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -36,9 +38,29 @@ impl Failure {
 /// The error with its reasons and the way out, in one line.
 pub(super) fn with_hint(error: &Error) -> String {
     let mut text = Chain(error).to_string();
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = hint(error) {
         text.push_str("; ");
         text.push_str(&hint);
     }
     text
+}
+
+/// The way out, for who works with `docker` and not with `fip`.
+fn hint(error: &Error) -> Option<String> {
+    match error {
+        Error::Bound { owner, .. } if owner.as_str().starts_with(OWNER) => {
+            Some("stop the other container, or choose another address".to_owned())
+        }
+        Error::Bound { owner, .. } => {
+            Some(format!("unbind it first as its owner (fip unbind --owner {owner} ...)"))
+        }
+        Error::Rival { .. } => Some(
+            "stop the other host's use of it, or have fip-plugin wait longer (--deadline)"
+                .to_owned(),
+        ),
+        Error::NoUplink(_) => {
+            Some("name the link that shall carry it (-o fip.uplink=...)".to_owned())
+        }
+        _ => error.hint(),
+    }
 }

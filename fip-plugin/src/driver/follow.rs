@@ -12,7 +12,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use fip_core::error::Chain;
 use fip_core::kernel::Kernel;
+use log::Level;
 
 use crate::docker::{Docker, DockerError};
 use crate::protocol::Id;
@@ -57,7 +59,11 @@ where
                     log::warn!("dockerd is gone");
                 }
                 Err(error) => {
-                    log::debug!("dockerd does not answer: {error}");
+                    // Once: where there is no dockerd, there is none the next time either.
+                    let first = delay == RETRY_FIRST;
+                    let level = if first { Level::Warn } else { Level::Debug };
+                    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                    log::log!(level, "dockerd does not answer (yet): {}{hint}", Chain(&error));
                     thread::sleep(delay);
                     delay = (delay * 2).min(RETRY_LAST);
                 }
@@ -135,6 +141,8 @@ where
         let Some(docker) = &self.config.docker else { return Label::None };
         // dockerd that starts joins containers before it answers: to ask would hold them up.
         if !self.docker_answers.load(Ordering::Acquire) {
+            let id = endpoint.id().short();
+            log::info!("the labels of endpoint {id} wait until dockerd answers");
             return Label::Unknown;
         }
         match docker.labels(network.id().as_str(), endpoint.id().as_str()) {

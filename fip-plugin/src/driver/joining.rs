@@ -14,7 +14,8 @@ use fip_core::kernel::{Kernel, Link};
 use fip_core::nat::Family;
 use fip_core::{Binding, LinkName};
 
-use crate::protocol::{Done, EndpointRef, InterfaceName, Join, Joined as Answer};
+use crate::options::Floating;
+use crate::protocol::{Done, EndpointRef, InterfaceName, Join, Joined as Answer, StaticRoute};
 use crate::settle::Job;
 use crate::state::{Joined, Label};
 
@@ -238,7 +239,19 @@ fn answer(network: &Network, endpoint: &Endpoint) -> Answer {
             Some(IpAddr::V6(v6)) if has(Family::V6) => Some(v6),
             _ => None,
         },
-        static_routes: Vec::new(),
+        static_routes: ways_to_itself(network, endpoint),
         disable_gateway_service: internal,
     }
+}
+
+/// A container reaches its own floating addresses by this network. By another network of its own
+/// that has the default route, its request would come back to it with its own source address,
+/// which no kernel takes from outside.
+fn ways_to_itself(network: &Network, endpoint: &Endpoint) -> Vec<StaticRoute> {
+    let floating = endpoint.floating().unwrap_or_default().into_iter();
+    let way = |floating: Floating| {
+        let next_hop = network.gateway(Family::of(floating.address))?;
+        Some(StaticRoute { destination: floating.address.into(), next_hop: Some(next_hop) })
+    };
+    floating.filter_map(way).collect()
 }

@@ -15,6 +15,9 @@ use crate::options::{self, EndpointOptions, Floating, NetworkOptions, parse_floa
 use crate::protocol::Id;
 use crate::state::{EndpointRecord, Joined, Label, NetworkRecord};
 
+/// What the names of the owners of our bindings begin with; the network's id follows.
+pub(super) const OWNER: &str = "plugin:";
+
 /// A network.
 #[derive(Debug)]
 pub(super) struct Network {
@@ -33,7 +36,7 @@ impl Network {
             Some(name) => name.clone(),
             None => format!("br-{short}").parse()?,
         };
-        let owner = format!("plugin:{short}").parse()?;
+        let owner = format!("{OWNER}{short}").parse()?;
         Ok(Self { record, options, bridge, owner })
     }
 

@@ -1,8 +1,12 @@
 //! Which addresses a container may have: labels and driver options come from whoever may start one.
 
+use std::net::IpAddr;
+
 use fip_core::address::Links;
 use fip_core::error::{Error, Result};
 use fip_core::kernel::Kernel;
+
+use crate::allow::AllowList;
 
 use super::Driver;
 use super::model::{Endpoint, Network};
@@ -42,14 +46,17 @@ where
     }
 
     /// What may be claimed if nobody says: the subnets of the uplink.
-    fn own_subnets(&self, network: &Network, links: &Links) -> Result<crate::allow::AllowList> {
+    fn own_subnets(&self, network: &Network, links: &Links) -> Result<AllowList> {
         let uplinks = match self.uplink(network, links)? {
             Some(named) => vec![named],
             None => links.outward().collect(),
         };
         let subnets = uplinks.iter().flat_map(|link| links.subnets_of(link.index));
-        crate::allow::AllowList::union(subnets.map(Into::into)).ok_or_else(|| Error::Unsupported {
-            what: "no address may be claimed: this host has no default route".to_owned(),
+        // Every link has the link-local one, of which nothing floats.
+        let subnets = subnets
+            .filter(|subnet| !matches!(subnet.ip(), IpAddr::V6(v6) if v6.is_unicast_link_local()));
+        AllowList::union(subnets.map(Into::into)).ok_or_else(|| Error::Unsupported {
+            what: "no address may be claimed: no link with a default route has a subnet".to_owned(),
             hint: "start fip-plugin with --uplink or --allow".to_owned(),
         })
     }

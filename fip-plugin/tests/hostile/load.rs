@@ -2,17 +2,14 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Barrier, Mutex, PoisonError};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use fip_plugin::http::{Limits, Response};
 
-use crate::server::{
-    Server, alone, ask, echo, http_threads, impatient, post, receive, unix, wait_for,
-};
+use crate::server::{Server, alone, ask, echo, http_threads, impatient, post, wait_for};
 
 #[test]
 fn requests_are_handled_at_the_same_time() {
@@ -197,60 +194,4 @@ fn memory_stays_within_its_bounds() {
     println!("{} MiB grown while {} MiB came", grown >> 20, sent.load(Ordering::SeqCst) >> 20);
     assert!(grown <= bound, "{grown} bytes are more than {bound}");
     assert_eq!(ask(server.unix(), &post("x")).status, 200);
-}
-
-/// What was logged as a warning.
-struct Warnings(Mutex<Vec<String>>);
-
-static WARNINGS: Warnings = Warnings(Mutex::new(Vec::new()));
-
-impl log::Log for Warnings {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Warn
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.push(record.args().to_string());
-    }
-
-    fn flush(&self) {}
-}
-
-/// Sets how many files this process may have open.
-fn limit_files(soft: &str) {
-    let (pid, limit) = (std::process::id().to_string(), format!("--nofile={soft}:"));
-    let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
-    assert!(status.success());
-}
-
-#[test]
-fn running_out_of_files_is_survived() {
-    let _alone = alone();
-    log::set_logger(&WARNINGS).unwrap();
-    log::set_max_level(log::LevelFilter::Warn);
-    let server = Server::echo(Limits::default());
-    let soft = Command::new("prlimit")
-        .args(["--pid", &std::process::id().to_string(), "--nofile", "--output=SOFT"])
-        .args(["--noheadings"])
-        .output()
-        .unwrap();
-    let soft = String::from_utf8(soft.stdout).unwrap().trim().to_owned();
-    limit_files("100");
-    let mut hoard = Vec::new();
-    while let Ok(file) = fs::File::open("/dev/null") {
-        hoard.push(file);
-    }
-    // One for the client, none for the server's end of it.
-    hoard.pop();
-    let mut stream = unix(&server.path);
-    stream.write_all(&post("patience")).unwrap();
-    wait_for("the server to notice", || {
-        let lines = WARNINGS.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().any(|line| line.contains("Too many open files")).then_some(())
-    });
-    drop(hoard);
-    limit_files(&soft);
-    assert_eq!(receive(stream).body, b"patience");
-    server.assert_alive();
 }

@@ -10,3 +10,4 @@ mod noise;
 mod paths;
 mod refusals;
 mod server;
+mod shortage;
