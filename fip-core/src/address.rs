@@ -1,6 +1,7 @@
 //! The floating addresses on the links: which link, whether at all, put there and taken away.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
@@ -9,7 +10,7 @@ use ipnetwork::IpNetwork;
 
 use crate::binding::LinkName;
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, Mac, Route, Rtnl};
+use crate::kernel::{Address, AddressChange, Link, Mac, News, Route, Rtnl};
 use crate::nat::Family;
 
 /// The links of a host with their addresses, and its routes, at one time.
@@ -30,6 +31,28 @@ impl Links {
         Ok(this)
     }
 
+    /// Brings it up to date with what others changed since it was read, or since this was last
+    /// called, and tells whether that was anything. Needs [`Rtnl::news`] to have been called before
+    /// the reading.
+    ///
+    /// # Errors
+    /// If the kernel cannot be read.
+    pub fn refresh(&mut self, kernel: &mut impl Rtnl) -> Result<bool> {
+        match kernel.news()? {
+            News::Nothing => return Ok(false),
+            News::Everything => *self = Self::read(kernel)?,
+            News::Some { addresses, others } => {
+                addresses.iter().for_each(|change| self.note(change));
+                if others {
+                    // They are few. The addresses may be thousands, and are told one by one.
+                    self.links = kernel.links()?;
+                    self.routes = kernel.routes()?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
     fn insert(&mut self, address: Address) {
         if u32::from(address.network.prefix()) < u32::from(Family::of(address.network.ip()).bits())
         {
@@ -40,13 +63,18 @@ impl Links {
 
     /// Notes a change that was made.
     fn note(&mut self, change: &AddressChange) {
-        match change {
-            AddressChange::Add(address) => self.insert(address.clone()),
-            AddressChange::Remove(address) => {
-                if let Some(list) = self.by_address.get_mut(&address.network.ip()) {
-                    list.retain(|found| found.link != address.link);
-                }
+        let changed = change.address();
+        let other =
+            |found: &Address| found.link != changed.link || found.network != changed.network;
+        self.subnets.retain(other);
+        if let Entry::Occupied(mut list) = self.by_address.entry(changed.network.ip()) {
+            list.get_mut().retain(other);
+            if list.get().is_empty() {
+                list.remove();
             }
+        }
+        if let AddressChange::Add(address) = change {
+            self.insert(address.clone());
         }
     }
 

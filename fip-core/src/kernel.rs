@@ -197,6 +197,22 @@ pub enum LinkChange {
     Hairpin(bool),
 }
 
+/// What others may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Nothing.
+    Nothing,
+    /// Some of it.
+    Some {
+        /// The addresses that came and went, in their order. One that comes may have been there.
+        addresses: Vec<AddressChange>,
+        /// Links, routes or forwarding may have changed too.
+        others: bool,
+    },
+    /// Anything: all has to be looked at again.
+    Everything,
+}
+
 /// Links, addresses, routes, policy rules (rtnetlink(7)) and the sysctls beside them.
 pub trait Rtnl {
     /// Every link.
@@ -216,10 +232,15 @@ pub trait Rtnl {
     /// The policy rules that select by a source address and by nothing else, both families.
     fn policy_rules(&mut self) -> Result<Vec<PolicyRule>>;
 
-    /// Whether links, addresses, routes or forwarding may have changed since this was last called,
-    /// other than by this handle (whose own changes of links and sysctls may count). True at the
-    /// first call and whenever it cannot be known.
-    fn changed(&mut self) -> Result<bool>;
+    /// What may have changed of links, addresses, routes and forwarding since this was last called,
+    /// other than by this handle (whose own changes of links and sysctls may count).
+    /// [`News::Everything`] at the first call and whenever it cannot be known.
+    fn news(&mut self) -> Result<News>;
+
+    /// Whether there is any news.
+    fn changed(&mut self) -> Result<bool> {
+        Ok(self.news()? != News::Nothing)
+    }
 
     /// Makes the changes in order; one that fails does not stop the others. The inner results
     /// are the kernel's, in the same order.

@@ -5,8 +5,10 @@
 mod lab;
 
 use std::io;
+use std::net::IpAddr;
 
 use fip_core::Result;
+use fip_core::address::{Links, floating_address};
 use fip_core::kernel::host::Host;
 use fip_core::kernel::{Address, AddressChange, Link, NewLink, Route, Rtnl};
 use lab::Ns;
@@ -150,6 +152,63 @@ fn what_others_change_is_noticed_and_what_we_change_is_not() {
             assert!(!kernel.changed().unwrap(), "{other}");
         }
     });
+}
+
+#[test]
+fn what_is_kept_up_to_date_is_what_would_be_read() {
+    let host = host();
+    on_kernel(&host, |kernel| {
+        kernel.news().unwrap();
+        let mut kept = Links::read(kernel).unwrap();
+        for theirs in [
+            "address add 203.0.113.7/32 dev lan0",
+            "address add 203.0.113.8/24 dev lan0",
+            "address add 203.0.113.8/32 dev lan0",
+            "address change 203.0.113.7/32 dev lan0 valid_lft 1000 preferred_lft 1000",
+            "address add 2001:db8:7::1/64 dev lan0 nodad",
+            "address del 203.0.113.8/24 dev lan0",
+            "link add br9 type bridge",
+            "address add 198.51.100.1/24 dev br9",
+            "link set br9 up",
+            "address add 203.0.113.7/32 dev br9",
+            "link set lan0 name lan9",
+            "link del br9",
+            "address flush dev lan9",
+            "link set lan9 down",
+        ] {
+            host.ip(theirs);
+            let read = shown(&Links::read(kernel).unwrap());
+            lab::wait_for(theirs, || {
+                kept.refresh(kernel).unwrap();
+                (shown(&kept) == read).then_some(())
+            });
+        }
+        assert!(!kept.refresh(kernel).unwrap());
+        host.ip("link set lan9 up");
+        let index = link(kernel, "lan9").index;
+        let ours = AddressChange::Add(floating_address(index, "203.0.113.9".parse().unwrap()));
+        kept.refresh(kernel).unwrap();
+        // Somebody else of this project, on another handle.
+        assert_eq!(change(&mut Host::open().unwrap(), &[ours]), [None]);
+        assert!(kept.refresh(kernel).unwrap());
+        assert_eq!(shown(&kept), shown(&Links::read(kernel).unwrap()));
+        assert_eq!(kept.ours().count(), 1);
+    });
+}
+
+/// All that is known, but for the link-local addresses, which come and go by themselves.
+fn shown(links: &Links) -> Vec<String> {
+    let mut lines: Vec<String> = links.ours().map(|ours| format!("{ours:?}")).collect();
+    let local = |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    lines.extend(links.own().filter(|own| !local(own)).map(|own| format!("own {own}")));
+    for index in 1..20 {
+        let Some(link) = links.with_index(index) else { continue };
+        lines.push(format!("{index} {}", link.name));
+        let subnets = links.subnets_of(index).filter(|subnet| !local(&subnet.ip()));
+        lines.extend(subnets.map(|subnet| format!("{index} {subnet}")));
+    }
+    lines.sort();
+    lines
 }
 
 #[test]

@@ -186,17 +186,24 @@ impl Store {
 
 fn write(path: &Path, record: &impl Serialize, durably: bool) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new();
-    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(&serde_json::to_vec(record)?)?;
-    if durably {
-        file.sync_all()?;
+    let text = serde_json::to_vec(record)?;
+    let moved = create(&temporary, &text, durably).and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = moved {
+        // The error to tell is the first one.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
     }
-    fs::rename(&temporary, path)?;
     match path.parent().filter(|_| durably) {
         Some(dir) => File::open(dir)?.sync_all(),
         None => Ok(()),
     }
+}
+
+fn create(path: &Path, text: &[u8], durably: bool) -> io::Result<()> {
+    let mut file = OpenOptions::new();
+    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text)?;
+    if durably { file.sync_all() } else { Ok(()) }
 }
 
 fn remove(path: &Path) -> Result<(), StateError> {

@@ -35,7 +35,7 @@ impl View {
     /// Reads all of it.
     pub(super) fn read<K: Kernel>(kernel: &mut K) -> Result<Self> {
         // Asked first: what changes from here on is noticed the next time.
-        kernel.changed()?;
+        kernel.news()?;
         let links = Links::read(kernel)?;
         let snapshot = kernel.snapshot()?;
         let (forwarding, fixed) = (BTreeSet::new(), BTreeMap::new());
@@ -61,8 +61,7 @@ impl View {
 
     /// Reads the links again if they changed.
     pub(super) fn refresh_links(&mut self, kernel: &mut impl Rtnl) -> Result<()> {
-        if kernel.changed()? {
-            self.links = Links::read(kernel)?;
+        if self.links.refresh(kernel)? {
             self.forwarding.clear();
             self.reading = Arc::default();
         }

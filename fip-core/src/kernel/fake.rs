@@ -55,7 +55,7 @@ pub struct FakeKernel {
     /// The place of the namespace in the world.
     place: usize,
     privileged: bool,
-    /// How many changes of links there had been when [`super::Rtnl::changed`] was last called.
+    /// How many changes of links there had been when [`super::Rtnl::news`] was last called.
     seen: Option<u64>,
     /// How much has been heard on the links on which it listens.
     listening: HashMap<u32, usize>,

@@ -25,7 +25,7 @@ use crate::netns::NetNs;
 
 use super::{
     Address, AddressChange, Commit, Conntrack, Counter, Flows, Kernel, Link, LinkChange, NewLink,
-    Nft, PolicyRule, Route, Rtnl, Sighting, Wire,
+    News, Nft, PolicyRule, Route, Rtnl, Sighting, Wire,
 };
 use conntrack::ConntrackSocket;
 pub use monitor::HostMonitor;
@@ -123,8 +123,8 @@ impl Rtnl for Host {
         self.rtnl.policy_rules()
     }
 
-    fn changed(&mut self) -> Result<bool> {
-        self.rtnl.changed()
+    fn news(&mut self) -> Result<News> {
+        self.rtnl.news()
     }
 
     fn change_addresses(&mut self, changes: &[AddressChange]) -> Result<Vec<io::Result<()>>> {

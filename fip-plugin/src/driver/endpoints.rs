@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fip_core::LinkName;
 use fip_core::bridge::BridgeManager;
 use fip_core::error::Result;
 use fip_core::kernel::Kernel;
@@ -12,7 +13,7 @@ use crate::protocol::{
 use crate::state::EndpointRecord;
 
 use super::failure::Failure;
-use super::model::{Endpoint, Network, derived_mac};
+use super::model::{Endpoint, Network, derived_mac, near};
 use super::{Driver, note};
 
 impl<K> Driver<K>
@@ -93,6 +94,10 @@ where
         let _turn = self.turns.endpoint(&call.network, &call.endpoint);
         if let Some(endpoint) = self.known(call) {
             self.forget_endpoint(&endpoint)?;
+        } else if self.book.endpoint(&call.endpoint).is_none() {
+            // Its file could not be read: what its id tells is removed.
+            self.unplug(&near(&call.endpoint)?)?;
+            self.book.drop_endpoint(&call.endpoint)?;
         }
         Ok(Done {})
     }
@@ -106,11 +111,13 @@ where
     /// Removes the endpoint and all that is left of it. The caller has its turn.
     pub(super) fn forget_endpoint(&self, endpoint: &Arc<Endpoint>) -> Result<(), Failure> {
         self.part(endpoint);
-        self.scouts.with(|kernel| {
-            note(BridgeManager::new(kernel).unplug(&endpoint.near)?);
-            Ok(())
-        })?;
+        self.unplug(&endpoint.near)?;
         Ok(self.book.drop_endpoint(endpoint.id())?)
+    }
+
+    fn unplug(&self, near: &LinkName) -> Result<()> {
+        note(self.scouts.with(|kernel| BridgeManager::new(kernel).unplug(near))?);
+        Ok(())
     }
 
     pub(super) fn network(&self, id: &Id) -> Result<Arc<Network>, Failure> {

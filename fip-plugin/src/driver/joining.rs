@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fip_core::address::Links;
 use fip_core::bridge::BridgeManager;
 use fip_core::claim::{self, RivalPolicy};
 use fip_core::error::{Error, Result};
@@ -21,7 +20,7 @@ use crate::state::{Joined, Label};
 
 use super::failure::{Failure, with_hint};
 use super::keeper::{claimed, since};
-use super::model::{Endpoint, Network};
+use super::model::{Endpoint, Network, owner};
 use super::{Driver, note};
 
 impl<K> Driver<K>
@@ -117,8 +116,7 @@ where
 
     /// Waits until nobody else has the addresses. This goes on beside all other calls.
     fn claim(&self, bindings: &[Binding]) -> Result<()> {
-        self.scouts.with(|kernel| {
-            let links = Links::read(kernel)?;
+        self.scouts.look(|kernel, links| {
             let mut wanted: BTreeMap<u32, (&Link, Vec<IpAddr>)> = BTreeMap::new();
             for binding in bindings {
                 let floating = binding.floating();
@@ -181,11 +179,10 @@ where
     fn release(&self, endpoint: &Endpoint) -> Result<()> {
         let floating: Vec<IpAddr> =
             endpoint.floating()?.into_iter().map(|floating| floating.address).collect();
-        let Some(network) = self.book.network(&endpoint.record.network) else { return Ok(()) };
         if floating.is_empty() {
             return Ok(());
         }
-        let owner = network.owner.clone();
+        let owner = owner(&endpoint.record.network)?;
         self.keeper.run(move |watch| watch.release(&owner, &floating))
     }
 

@@ -36,7 +36,7 @@ impl Network {
             Some(name) => name.clone(),
             None => format!("br-{short}").parse()?,
         };
-        let owner = format!("{OWNER}{short}").parse()?;
+        let owner = owner(&record.id)?;
         Ok(Self { record, options, bridge, owner })
     }
 
@@ -66,6 +66,16 @@ impl Network {
     }
 }
 
+/// Who holds the bindings of a network's containers.
+pub(super) fn owner(network: &Id) -> Result<Owner> {
+    format!("{OWNER}{}", network.short()).parse()
+}
+
+/// The end at the bridge of an endpoint's veth pair.
+pub(super) fn near(endpoint: &Id) -> Result<LinkName> {
+    format!("fv{}", endpoint.short()).parse()
+}
+
 /// An endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -83,7 +93,7 @@ impl Endpoint {
         let options = EndpointOptions::parse(&record.options)?;
         let mac = record.mac.parse()?;
         let short = record.id.short();
-        let (near, far) = (format!("fv{short}").parse()?, format!("fc{short}").parse()?);
+        let (near, far) = (near(&record.id)?, format!("fc{short}").parse()?);
         Ok(Self { record, options, mac, near, far })
     }
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, PoisonError};
 use fip_core::address::Links;
 use fip_core::bridge::BridgeManager;
 use fip_core::error::{Error, Result};
-use fip_core::fip::Watch;
+use fip_core::fip::{BindOptions, Watch};
 use fip_core::kernel::{Kernel, Link};
 use fip_core::{BridgeRules, LinkName};
 
-use crate::protocol::{CreateNetwork, Done, NetworkRef, Pool};
+use crate::protocol::{CreateNetwork, Done, Id, NetworkRef, Options, Pool};
 use crate::state::NetworkRecord;
 
 use super::failure::Failure;
@@ -52,10 +52,23 @@ where
     /// A network that is not known is fine.
     pub(super) fn delete_network(&self, call: &NetworkRef) -> Result<Done, Failure> {
         let _turn = self.turns.network(&call.network);
-        if let Some(network) = self.book.network(&call.network) {
-            self.forget_network(&network)?;
+        match self.book.network(&call.network) {
+            Some(network) => self.forget_network(&network)?,
+            None => self.forget_unread(&call.network)?,
         }
         Ok(Done {})
+    }
+
+    /// Removes what the id alone tells of a network whose file could not be read.
+    fn forget_unread(&self, id: &Id) -> Result<(), Failure> {
+        let (gateways, options) = (Vec::new(), Options::new());
+        let network = Network::new(NetworkRecord { id: id.clone(), gateways, options })?;
+        if self.book.networks().iter().any(|other| other.bridge == network.bridge) {
+            return Ok(());
+        }
+        let (owner, options) = (network.owner.clone(), BindOptions::default());
+        self.keeper.run(move |watch| watch.floating_ips().reconcile(&owner, &[], &options))?;
+        self.forget_network(&Arc::new(network))
     }
 
     /// Removes the network and all that is left of its endpoints. The caller has its turn.
@@ -80,11 +93,10 @@ where
             let id = other.id().short();
             return Err(taken(format!("bridge {bridge} belongs to network {id} already")));
         }
-        let links = self.scouts.with(|kernel| Links::read(kernel))?;
-        if links.named(bridge).is_some() {
-            return Err(taken(format!("this host has a link {bridge} already")));
-        }
-        self.uplink(network, &links)?;
+        self.scouts.look(|_, links| match links.named(bridge) {
+            Some(_) => Err(taken(format!("this host has a link {bridge} already"))),
+            None => self.uplink(network, links).map(drop),
+        })?;
         match (&network.options.allow, &self.config.allow) {
             (Some(narrow), Some(wide)) if !wide.covers(narrow) => Err(Error::Unsupported {
                 what: format!("fip.allow={narrow} is more than this host permits ({wide})"),
@@ -112,12 +124,11 @@ where
 
     /// Sees to it that the network is there: its bridge, with what its containers may do.
     pub(super) fn raise(&self, network: &Network) -> Result<()> {
-        let rules = self.scouts.with(|kernel| {
-            let links = Links::read(kernel)?;
-            let uplink = self.uplink(network, &links)?;
-            note(BridgeManager::new(kernel).ensure(&network.spec(uplink))?);
-            Ok(network.rules(&links, uplink))
+        let (spec, rules) = self.scouts.look(|_, links| {
+            let uplink = self.uplink(network, links)?;
+            Ok((network.spec(uplink), network.rules(links, uplink)))
         })?;
+        note(self.scouts.with(|kernel| BridgeManager::new(kernel).ensure(&spec))?);
         let bridges = Arc::clone(&self.bridges);
         self.keeper.run(move |watch| {
             note(watch.floating_ips().set_bridge_rules(&rules)?.changes);

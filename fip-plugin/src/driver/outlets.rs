@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fip_core::LinkName;
 use fip_core::error::{Chain, Result};
-use fip_core::kernel::{Kernel, Monitor, Rtnl, Signal};
+use fip_core::kernel::{Kernel, Monitor, Signal};
 
 use super::Driver;
 use super::failure::with_hint;

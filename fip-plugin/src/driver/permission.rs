@@ -24,10 +24,7 @@ where
         }
         let ranges = match &self.config.allow {
             Some(list) => list.clone(),
-            None => {
-                let links = self.scouts.with(|kernel| Links::read(kernel))?;
-                self.own_subnets(network, &links)?
-            }
+            None => self.scouts.look(|_, links| self.own_subnets(network, links))?,
         };
         let narrower = network.options.allow.as_ref();
         for floating in bindings.iter().map(|binding| binding.floating()) {

@@ -18,9 +18,7 @@ use super::model::{Endpoint, Network};
 /// namespace. Their floating addresses are nobody's then.
 pub(super) fn bury(book: &Book, links: &BTreeSet<LinkName>) -> Result<(), StateError> {
     for endpoint in book.endpoints() {
-        let network = book.network(&endpoint.record.network);
-        let gone = endpoint.record.joined.is_some() && !links.contains(&endpoint.near);
-        if gone || network.is_none() {
+        if endpoint.record.joined.is_some() && !links.contains(&endpoint.near) {
             log::info!("endpoint {} is gone", endpoint.id().short());
             book.drop_endpoint(endpoint.id())?;
         }

@@ -3,7 +3,9 @@
 use std::io;
 
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, LinkChange, NewLink, PolicyRule, Route, Rtnl};
+use crate::kernel::{
+    Address, AddressChange, Link, LinkChange, NewLink, News, PolicyRule, Route, Rtnl,
+};
 
 use super::FakeKernel;
 use super::links::Network;
@@ -25,9 +27,10 @@ impl Rtnl for FakeKernel {
         Ok(self.look(|namespace| namespace.network.rules.clone()))
     }
 
-    fn changed(&mut self) -> Result<bool> {
+    fn news(&mut self) -> Result<News> {
         let now = self.look(|namespace| namespace.links_changed);
-        Ok(self.seen.replace(now) != Some(now))
+        let same = self.seen.replace(now) == Some(now);
+        Ok(if same { News::Nothing } else { News::Everything })
     }
 
     fn change_addresses(&mut self, changes: &[AddressChange]) -> Result<Vec<io::Result<()>>> {

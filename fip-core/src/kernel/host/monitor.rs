@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::error::{Error, Result};
-use crate::kernel::{Link, Monitor, Signal, Waker};
+use crate::kernel::{Link, Monitor, News, Signal, Waker};
 use crate::netns::NetNs;
 
 use super::inside;
@@ -49,7 +49,9 @@ impl HostMonitor {
         if drain(&self.ruleset).map_err(|error| Error::kernel("listen to nf_tables", error))? {
             return Ok(Some(Signal::Ruleset));
         }
-        if self.links.drain().map_err(|error| Error::kernel("listen to rtnetlink", error))? {
+        let news = self.links.drain();
+        let news = news.map_err(|error| Error::kernel("listen to rtnetlink", error))?;
+        if news != News::Nothing {
             return Ok(Some(Signal::Links));
         }
         for socket in &self.neighbours {

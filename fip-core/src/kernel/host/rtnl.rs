@@ -19,7 +19,7 @@ use super::socket::Socket;
 use super::sysctl;
 use crate::binding::LinkName;
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, LinkChange, NewLink, PolicyRule, Route};
+use crate::kernel::{Address, AddressChange, Link, LinkChange, NewLink, News, PolicyRule, Route};
 use crate::netns::{NetNs, run_in};
 
 /// The protocol that marks an address (`IFA_PROTO`, Linux 5.18) or a policy rule (`FRA_PROTOCOL`,
@@ -98,22 +98,22 @@ impl RtnlSocket {
         Ok(rules)
     }
 
-    pub(super) fn changed(&mut self) -> Result<bool> {
-        let heard = match &mut self.listener {
+    pub(super) fn news(&mut self) -> Result<News> {
+        let news = match &mut self.listener {
             Some(listener) => listener.drain(),
             None => {
                 let own = self.socket.port();
                 within(self.netns.as_ref(), || Listener::open(Some(own))).map(|listener| {
                     self.listener = Some(listener);
-                    true
+                    News::Everything
                 })
             }
         };
-        let heard = heard.map_err(|error| Error::kernel("listen to rtnetlink", error))?;
-        if heard {
+        let news = news.map_err(|error| Error::kernel("listen to rtnetlink", error))?;
+        if matches!(news, News::Everything | News::Some { others: true, .. }) {
             self.labelled = None;
         }
-        Ok(heard)
+        Ok(news)
     }
 
     pub(super) fn change_addresses(

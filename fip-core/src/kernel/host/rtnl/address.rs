@@ -46,8 +46,13 @@ pub(super) fn dump() -> Message {
 
 /// The address that the message is about.
 pub(super) fn decode(message: &Message) -> Option<Address> {
-    let (&[_family, prefix, _flags, _scope, a, b, c, d], attributes) =
-        message.parts::<8>(libc::RTM_NEWADDR)?;
+    let (header, attributes) = message.parts::<8>(libc::RTM_NEWADDR)?;
+    read(header, attributes)
+}
+
+/// Reads `struct ifaddrmsg` and what follows it.
+fn read(header: &[u8; 8], attributes: Attributes<'_>) -> Option<Address> {
+    let &[_family, prefix, _flags, _scope, a, b, c, d] = header;
     let address = local(attributes)?;
     let ours = match attributes.get(IFA_PROTO) {
         Some(protocol) => protocol == [FIP_PROTOCOL],
@@ -63,15 +68,17 @@ pub(super) fn decode(message: &Message) -> Option<Address> {
     })
 }
 
-/// What a notification, from its netlink header on, says about which address of which link:
-/// `RTM_NEWADDR` or `RTM_DELADDR`. None if it is about anything else.
-pub(super) fn notified(notification: &[u8]) -> Option<(u16, (u32, IpAddr))> {
+/// The change of an address that a notification, from its netlink header on, tells of. None if it
+/// is about anything else.
+pub(super) fn notified(notification: &[u8]) -> Option<AddressChange> {
     let (header, rest) = notification.split_first_chunk::<NETLINK_HEADER>()?;
-    let kind = u16::from_ne_bytes([header[4], header[5]]);
-    let (&[_, _, _, _, a, b, c, d], attributes) = rest.split_first_chunk::<8>()?;
-    let is_address = matches!(kind, libc::RTM_NEWADDR | libc::RTM_DELADDR);
-    let address = is_address.then(|| local(Attributes(attributes)))??;
-    Some((kind, (u32::from_ne_bytes([a, b, c, d]), address)))
+    let made = match u16::from_ne_bytes([header[4], header[5]]) {
+        libc::RTM_NEWADDR => AddressChange::Add,
+        libc::RTM_DELADDR => AddressChange::Remove,
+        _ => return None,
+    };
+    let (header, attributes) = rest.split_first_chunk::<8>()?;
+    read(header, Attributes(attributes)).map(made)
 }
 
 /// The address itself. Where there is a peer, `IFA_ADDRESS` is the peer's.

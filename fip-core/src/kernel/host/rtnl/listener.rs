@@ -10,7 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{SockFilter, SockRef};
 
 use super::address;
-use crate::kernel::AddressChange;
+use crate::kernel::{Address, AddressChange, News};
 
 /// The multicast groups of rtnetlink(7): links, and both families' addresses, routes and
 /// forwarding (`RTNLGRP_LINK`, `RTNLGRP_IPV4_IFADDR`, `RTNLGRP_IPV4_NETCONF`, ... in
@@ -52,26 +52,22 @@ impl Listener {
 
     /// The kernel has made this change for us: its notification does not count.
     pub(super) fn expect(&mut self, change: &AddressChange) {
-        let (kind, address) = match change {
-            AddressChange::Add(address) => (libc::RTM_NEWADDR, address),
-            AddressChange::Remove(address) => (libc::RTM_DELADDR, address),
-        };
-        if address.network.is_ipv6() {
-            self.expected.insert((address.link, address.network.ip()), kind);
+        if change.address().network.is_ipv6() {
+            let (key, kind) = key_and_kind(change);
+            self.expected.insert(key, kind);
         }
     }
 
-    /// Takes what was heard since the last time: has anything changed? Lost messages count as a
-    /// change.
-    pub(in crate::kernel::host) fn drain(&mut self) -> io::Result<bool> {
-        let mut heard = false;
+    /// Takes what was heard since the last time. Lost messages may have been about anything.
+    pub(in crate::kernel::host) fn drain(&mut self) -> io::Result<News> {
+        let mut news = News::Nothing;
         let mut room = [0; NOTIFICATION];
         loop {
             match self.socket.recv(&mut &mut room[..], 0) {
-                Ok(length) => heard |= !self.was_expected(&room[..length.min(NOTIFICATION)]),
+                Ok(length) => self.hear(&room[..length.min(NOTIFICATION)], &mut news),
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN) => return Ok(heard),
-                    Some(libc::ENOBUFS) => heard = true,
+                    Some(libc::EAGAIN) => return Ok(news),
+                    Some(libc::ENOBUFS) => news = News::Everything,
                     Some(libc::EINTR) => {}
                     _ => return Err(error),
                 },
@@ -79,12 +75,35 @@ impl Listener {
         }
     }
 
-    fn was_expected(&mut self, notification: &[u8]) -> bool {
-        let Some((kind, key)) = address::notified(notification) else {
-            return false;
-        };
+    fn hear(&mut self, notification: &[u8], news: &mut News) {
+        let change = address::notified(notification);
+        if change.as_ref().is_some_and(|change| self.was_expected(change)) {
+            return;
+        }
+        if *news == News::Nothing {
+            *news = News::Some { addresses: Vec::new(), others: false };
+        }
+        if let News::Some { addresses, others } = news {
+            match change {
+                Some(change) => addresses.push(change),
+                None => *others = true,
+            }
+        }
+    }
+
+    fn was_expected(&mut self, change: &AddressChange) -> bool {
+        let (key, kind) = key_and_kind(change);
         self.expected.remove(&key) == Some(kind)
     }
+}
+
+fn key_and_kind(change: &AddressChange) -> ((u32, IpAddr), u16) {
+    let Address { link, network, .. } = change.address();
+    let kind = match change {
+        AddressChange::Add(_) => libc::RTM_NEWADDR,
+        AddressChange::Remove(_) => libc::RTM_DELADDR,
+    };
+    ((*link, network.ip()), kind)
 }
 
 impl AsFd for Listener {
