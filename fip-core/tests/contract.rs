@@ -112,7 +112,8 @@ on_both! {
         claims_are_heard_on_the_uplinks_only
         a_watch_repairs_what_others_destroy
         a_watch_announces_again_when_the_carrier_returns
-        a_watch_yields_to_a_newer_claim;
+        a_watch_yields_to_a_newer_claim
+        a_watch_finds_a_rival_that_it_did_not_hear;
     bindings:
         a_whole_address_comes_and_goes
         ports_come_and_go

@@ -4,6 +4,7 @@
 //! the plugin may end at any moment and another one goes on.
 
 mod book;
+mod dead;
 mod endpoints;
 mod failure;
 mod follow;

@@ -90,6 +90,17 @@ impl<K: Kernel + 'static> Settler<K> {
         }
     }
 
+    /// Whether the namespace is there, as far as can be seen from here.
+    ///
+    /// # Errors
+    /// If that cannot be found out.
+    pub fn is_there(&self, sandbox: &Path) -> Result<bool> {
+        match (self.open)()?.in_netns(&netns(sandbox)?) {
+            Err(error) if is_no_namespace(&error) => Ok(false),
+            inside => inside.map(|_| true),
+        }
+    }
+
     /// Takes away what a job has set for these fixed addresses, and tells what that was, in the
     /// manner of ip(8). A namespace that is gone is fine: its rules went with it.
     ///

@@ -1,6 +1,7 @@
 //! Keeping a desired state true: repaired from the kernel's notifications, as they come.
 
 mod hold;
+mod rivals;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -8,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::binding::{Binding, LinkName, Owner};
-use crate::claim::{Claim, RivalPolicy, claim};
+use crate::claim::Claim;
 use crate::error::{Chain, Error, Result};
-use crate::kernel::{Kernel, Link, Mac, Monitor, Sighting, Signal, Waker};
+use crate::kernel::{Kernel, Link, Mac, Monitor, Signal, Waker};
 
 use super::goal::{Goal, Wanted, by_address};
 use super::{BindOptions, BridgeRules, FloatingIps, Report};
@@ -23,10 +24,6 @@ const RETRY_LAST: Duration = Duration::from_secs(30);
 /// spaced out, at last by 1 s (a power of two of milliseconds).
 const FIGHT: Duration = Duration::from_secs(1);
 const STREAK_MAX: u32 = 10;
-/// An address is defended at most this often, or two defenders would flood the LAN.
-const DEFEND_INTERVAL: Duration = Duration::from_secs(1);
-/// And each time so often, because a neighbour may ignore the first.
-const DEFEND_ROUNDS: u32 = 2;
 
 /// What to do when another host claims an address that we hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -288,20 +285,23 @@ impl<K: Kernel> Watch<K> {
         self.pause = now + patience.max(now - began);
     }
 
-    /// Listens on the links that carry our addresses, and sees which have carrier again.
+    /// Listens on the links that carry our addresses, and sees which have carrier again. One that
+    /// carries none any more is listened to as long as it exists: the next address comes soon, and
+    /// to stop and begin again takes the kernel longer than all else.
     fn follow_links(&mut self) -> Result<()> {
-        if self.fips.view.is_none() {
+        let Some(view) = &self.fips.view else {
             // A failure has left nothing known of the host; the next look at it will tell.
             return Ok(());
-        }
+        };
         let held = self.held();
-        let before = std::mem::replace(
-            &mut self.uplinks,
-            held.values().map(|(link, _)| link.clone()).collect(),
-        );
+        let carrying = held.values().map(|(link, _)| link.clone());
+        let silent = self.uplinks.iter().filter(|old| !held.contains_key(&old.index));
+        let silent = silent.filter_map(|old| view.links.with_index(old.index).cloned());
+        let uplinks = carrying.chain(silent).collect();
+        let before = std::mem::replace(&mut self.uplinks, uplinks);
         let known = |link: &Link| before.iter().find(|old| old.index == link.index);
         if before.len() != self.uplinks.len()
-            || self.uplinks.iter().any(|link| known(link).is_none())
+            || self.uplinks.iter().any(|link| known(link).is_none_or(|old| old.mac != link.mac))
         {
             self.monitor.listen_on(&self.uplinks)?;
         }
@@ -327,66 +327,5 @@ impl<K: Kernel> Watch<K> {
             }
         }
         held
-    }
-
-    /// The link was cut off: somebody else may have taken the addresses meanwhile. To announce
-    /// them unasked would take them back.
-    fn returned(&mut self, link: &Link, addresses: &[IpAddr]) -> Result<()> {
-        let ask = Claim { policy: RivalPolicy::Refuse, ..self.options.claim };
-        let own = self.fips.macs();
-        let claimed = claim(&mut self.fips.kernel, link, &own, addresses, &ask)?;
-        if self.options.announcements > 0 && !claimed.free.is_empty() {
-            let now = Instant::now();
-            self.fips.announcements.add(link, &claimed.free, self.options.announcements, now);
-            self.fips.run_announcements()?;
-        }
-        let addresses = claimed.free.len();
-        self.events.push_back(Event::Announced { link: link.name.clone(), addresses });
-        for (address, mac) in claimed.rivals {
-            self.heard(&Sighting { link: link.index, address, mac, probing: false });
-        }
-        Ok(())
-    }
-
-    /// Another host uses an address. One that only asks for it gets the kernel's answer.
-    fn heard(&mut self, sighting: &Sighting) {
-        let Sighting { address, mac, probing, .. } = *sighting;
-        let Some(link) = self.carrier(sighting).filter(|_| !probing) else { return };
-        if self.fips.macs().contains(&mac) {
-            return;
-        }
-        match self.on_rival {
-            OnRival::Yield => {
-                self.yielded.insert(address);
-                self.fips.announcements.remove(&[address]);
-                self.tell_rival(address, &link, mac);
-                self.repair();
-            }
-            OnRival::Defend => {
-                let now = Instant::now();
-                let last = self.defended.get(&address).copied();
-                if last.is_some_and(|last| last > now) {
-                    return; // It will be, soon.
-                }
-                let due = last.map_or(now, |last| now.max(last + DEFEND_INTERVAL));
-                self.defended.insert(address, due);
-                self.tell_rival(address, &link, mac);
-                self.fips.announcements.add(&link, &[address], DEFEND_ROUNDS, due);
-            }
-        }
-    }
-
-    /// The link on which it was heard, if that link carries the address for us.
-    fn carrier(&self, sighting: &Sighting) -> Option<Link> {
-        let view = self.fips.view.as_ref()?;
-        let mut carrying = view.links.carrying(sighting.address);
-        carrying.find(|address| address.link == sighting.link)?;
-        self.desired.get(&sighting.address)?;
-        view.links.with_index(sighting.link).cloned()
-    }
-
-    fn tell_rival(&mut self, address: IpAddr, link: &Link, mac: Mac) {
-        let (link, done) = (link.name.clone(), self.on_rival);
-        self.events.push_back(Event::Rival { address, link, mac, done });
     }
 }

@@ -204,3 +204,25 @@ pub(crate) fn a_watch_yields_to_a_newer_claim(scene: &impl Scene) {
     watch.set_desired(vec![binding("192.0.2.20", "172.18.0.2")]);
     assert!(repair(&mut watch).contains(&"add address 192.0.2.20/32 dev eth0".to_owned()));
 }
+
+pub(crate) fn a_watch_finds_a_rival_that_it_did_not_hear(scene: &impl Scene) {
+    let mut watch = watch(scene, &[binding("192.0.2.20", "172.18.0.2")]);
+    repair(&mut watch);
+    watch.look_for_rivals().unwrap();
+    assert_eq!(list(scene).len(), 1);
+
+    let address: IpAddr = "192.0.2.20".parse().unwrap();
+    let theirs = scene.rival("192.0.2.20");
+    watch.look_for_rivals().unwrap();
+    assert_eq!(list(scene), []);
+    loop {
+        match watch.next(late()).unwrap().expect("the rival is told") {
+            Event::Rival { address: told, mac, done: OnRival::Yield, .. } => {
+                assert_eq!((told, mac), (address, theirs));
+                break;
+            }
+            Event::Warning(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -72,6 +72,10 @@ where
     }
 
     fn catch_up(&self, docker: &Docker) {
+        // Labels may ask for what the dead have.
+        if let Err(error) = self.bury(&self.book.endpoints(), Duration::ZERO) {
+            log::error!("the endpoints of dead containers are left: {error}");
+        }
         self.ask_labels();
         let mut gone = match self.gone(docker, &self.book.networks(), &self.book.endpoints()) {
             Ok(gone) => gone,

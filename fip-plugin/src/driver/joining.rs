@@ -29,10 +29,13 @@ where
     K::Monitor: Send,
 {
     pub(super) fn join(&self, call: &Join) -> Result<Answer, Failure> {
-        let _turn = self.turns.endpoint(&call.network, &call.endpoint);
-        let network = self.network(&call.network)?;
         let reference =
             EndpointRef { network: call.network.clone(), endpoint: call.endpoint.clone() };
+        if let Some(endpoint) = self.known(&reference) {
+            self.inherit(&endpoint)?;
+        }
+        let _turn = self.turns.endpoint(&call.network, &call.endpoint);
+        let network = self.network(&call.network)?;
         let created = self.known(&reference).ok_or_else(|| {
             let (endpoint, network) = (call.endpoint.short(), call.network.short());
             Failure::Unfit(format!(

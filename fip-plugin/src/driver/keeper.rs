@@ -75,6 +75,10 @@ pub(super) fn claimed() -> BindOptions {
 
 fn keep<K: Kernel>(mut watch: Watch<K>, queue: &Receiver<Task<K>>) {
     use std::sync::mpsc::TryRecvError::Disconnected;
+    // While no plugin ran here, nobody yielded.
+    if let Err(error) = watch.look_for_rivals() {
+        log::warn!("no search for other hosts with our addresses: {}", Chain(&error));
+    }
     loop {
         match watch.next(None) {
             Ok(event) => event.iter().for_each(tell),

@@ -22,8 +22,9 @@ const PLUGIN_JSON: &str = "application/vnd.docker.plugins.v1.2+json";
 /// What refusals are.
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The stack of a thread that serves a connection, in bytes. Memory is used as it is touched.
-const STACK: usize = 512 << 10;
+/// The stack of a thread that serves a connection, in bytes. Memory is used as it is touched. JSON as
+/// deeply nested as it may be takes a fifth of this to decode (without optimisation).
+const STACK: usize = 1 << 20;
 
 /// How long no connection is accepted after accepting failed, unless one ends before.
 const RECOVERY: Duration = Duration::from_secs(1);

@@ -59,7 +59,9 @@ fn created(call: &Call, body: &Map<String, Value>) {
 
 /// A link to move, and the gateways of the addresses' families.
 fn joined(dockerd: &Dockerd, call: &Call, body: &Map<String, Value>) {
-    keys(body, &["InterfaceName", "Gateway", "GatewayIPv6", "DisableGatewayService"]);
+    let known =
+        ["InterfaceName", "Gateway", "GatewayIPv6", "StaticRoutes", "DisableGatewayService"];
+    keys(body, &known);
     assert_eq!(body["InterfaceName"]["DstPrefix"], "eth");
     let endpoint = &dockerd.endpoints[call.endpoint().unwrap()];
     let gateways = &dockerd.networks[&endpoint.network].gateways;
@@ -71,6 +73,16 @@ fn joined(dockerd: &Dockerd, call: &Call, body: &Map<String, Value>) {
     for (key, v4) in [("Gateway", true), ("GatewayIPv6", false)] {
         assert_eq!(text(body.get(key).unwrap_or(&Value::Null)), expected(v4), "{key}");
     }
+    let routes = body.get("StaticRoutes").and_then(Value::as_array).into_iter().flatten();
+    let routes: BTreeSet<(String, String)> =
+        routes.map(|route| (text(&route["Destination"]), text(&route["NextHop"]))).collect();
+    let floating = endpoint.floating.iter();
+    let wanted = floating.map(|address| {
+        let v4 = address.is_ipv4();
+        (format!("{address}/{}", if v4 { 32 } else { 128 }), expected(v4))
+    });
+    let wanted: BTreeSet<(String, String)> = wanted.collect();
+    assert_eq!(routes, wanted, "the way to itself");
 }
 
 /// The host is as dockerd knows it, and has nothing else of the driver's.

@@ -101,11 +101,17 @@ impl Monitor for HostMonitor {
     }
 
     fn listen_on(&mut self, uplinks: &[Link]) -> Result<()> {
-        self.neighbours = inside(self.netns.as_ref(), || {
-            let sockets: Result<Vec<Vec<PacketSocket>>> =
-                uplinks.iter().map(PacketSocket::listeners).collect();
-            Ok(sockets?.into_iter().flatten().collect())
+        // To open one takes the kernel milliseconds, and to close one tens of them.
+        self.neighbours.retain(|socket| uplinks.iter().any(|link| socket.hears(link)));
+        let new = |link: &&Link| !self.neighbours.iter().any(|socket| socket.hears(link));
+        let new: Vec<&Link> = uplinks.iter().filter(new).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let opened = inside(self.netns.as_ref(), || {
+            new.into_iter().map(PacketSocket::listeners).collect::<Result<Vec<_>>>()
         })?;
+        self.neighbours.extend(opened.into_iter().flatten());
         Ok(())
     }
 

@@ -113,6 +113,11 @@ impl PacketSocket {
         })
     }
 
+    /// Whether it is for this link, as the link is now.
+    pub(crate) fn hears(&self, link: &Link) -> bool {
+        self.link == link.index && self.mac == link.mac
+    }
+
     /// The next claim by another host that has arrived, if any. A link that went down or away
     /// has none.
     pub(crate) fn receive(&self) -> Result<Option<Sighting>> {

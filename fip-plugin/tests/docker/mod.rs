@@ -1,0 +1,31 @@
+//! Real Docker engines in the laboratory: several of them on one machine, each a host of its own.
+//!
+//! An [`Engine`] is a dockerd in the network namespace of a laboratory host, in a [`Machine`]: mount
+//! and process namespaces with a `/run`, an `/etc` and disks of its own. So every path is where it
+//! is on a real host, and nothing is left when the test ends or is killed. A [`Plugin`] is the
+//! driver beside it.
+//!
+//! The engine is the one of this host. Another one is had by naming a directory in the environment,
+//! `FIP_ENGINE_USR`, which the machines see as their `/usr`: that of a newer distribution, as made by
+//! `debootstrap --variant=minbase --include=docker.io,docker-cli,busybox-static,iptables,procps`.
+
+// Each test program uses its part of it.
+#![allow(dead_code, unused_imports)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod daemon;
+mod engine;
+mod machine;
+mod plugin;
+mod seats;
+mod web;
+
+use std::time::Duration;
+
+pub(crate) use engine::{Engine, IMAGE, Options};
+pub(crate) use machine::Machine;
+pub(crate) use plugin::Plugin;
+pub(crate) use web::{Page, fetch, wait_for_page};
+
+/// How long a `docker` command, or the start or the end of a daemon, may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,0 +1,98 @@
+//! The driver beside an engine.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::daemon::Daemon;
+use super::engine::Engine;
+use super::machine::Machine;
+
+/// Where dockerd looks for a driver named `fip`.
+const SOCKET: &str = "/run/docker/plugins/fip.sock";
+
+/// Where it keeps what it must remember.
+const STATE: &str = "/run/disk/fip";
+
+/// `fip-plugin serve` in the machine of an engine. It ends with the machine, not when it is dropped.
+pub(crate) struct Plugin {
+    machine: Arc<Machine>,
+    daemon: Daemon,
+}
+
+impl Plugin {
+    /// Starts it with these further arguments, split at spaces, and waits until it listens.
+    pub(crate) fn start(engine: &Engine, args: &str) -> Self {
+        let machine = engine.machine().clone();
+        let own = ["serve", "--socket", SOCKET, "--state-dir", STATE, "--log-level", "debug"];
+        let docker = ["--docker", "unix:///run/docker.sock"];
+        let command = std::iter::once(env!("CARGO_BIN_EXE_fip-plugin"))
+            .chain(own)
+            .chain(docker)
+            .chain(args.split_whitespace());
+        let command = command.map(str::to_owned).collect();
+        let daemon = Daemon::new(machine.clone(), "fip-plugin", command);
+        let plugin = Self { machine, daemon };
+        plugin.up();
+        plugin
+    }
+
+    /// Starts it again, after its end.
+    pub(crate) fn up(&self) {
+        // A killed one cleared nothing away, but nobody listens at its socket.
+        let socket = self.machine.path(SOCKET);
+        self.daemon.start(|| UnixStream::connect(&socket).is_ok());
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&self) {
+        self.daemon.end("KILL");
+    }
+
+    /// Ends it as a service manager does; panics unless it ends with success.
+    pub(crate) fn stop(&self) {
+        assert!(self.daemon.end("TERM"), "fip-plugin failed:\n{}", self.log());
+    }
+
+    /// Stops it and starts it again, with the same state.
+    pub(crate) fn restart(&self) {
+        self.stop();
+        self.up();
+    }
+
+    /// Takes note that it went down with [`Engine::power_cycle`]: [`Plugin::up`] starts it then.
+    pub(crate) fn lost_power(&self) {
+        self.daemon.buried();
+    }
+
+    /// Whether it runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.daemon.is_running()
+    }
+
+    /// What it has logged, since the first start.
+    pub(crate) fn log(&self) -> String {
+        self.daemon.log()
+    }
+
+    /// Its process id in the machine.
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon.pid()
+    }
+
+    /// Its state directory, for the test to look into.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.machine.path(STATE)
+    }
+
+    /// Its socket, for the test to connect to.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.machine.path(SOCKET)
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        self.daemon.explain();
+    }
+}
