@@ -39,17 +39,20 @@ impl LinkName {
 impl FromStr for LinkName {
     type Err = Error;
 
-    /// Accepts what the kernel accepts (`dev_valid_name` in `net/core/dev.c`).
+    /// Accepts what the kernel accepts (`dev_valid_name` in `net/core/dev.c`), but for `%`: no link
+    /// has it in its name, because whoever makes `br%d` gets the first of `br0`, `br1`, ... that is
+    /// free (`dev_prep_valid_name`).
     fn from_str(text: &str) -> Result<Self> {
+        let visible = |b: u8| b.is_ascii_graphic() && !b"/:\"%".contains(&b);
         let valid = !text.is_empty()
             && text.len() <= LINK_NAME_MAX
             && text != "."
             && text != ".."
-            && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':' && b != b'"');
+            && text.bytes().all(visible);
         if valid {
             Ok(Self(text.into()))
         } else {
-            Err(Error::parse(text, "a link name (1 to 15 visible characters, no '/' or ':')"))
+            Err(Error::parse(text, "a link name (1 to 15 visible characters, no '/', ':' or '%')"))
         }
     }
 }
@@ -390,7 +393,7 @@ mod tests {
     fn names_are_bounded() {
         assert!("a".repeat(15).parse::<LinkName>().is_ok());
         assert!("a".repeat(80).parse::<Owner>().is_ok());
-        for bad in ["", ".", "..", "a/b", "a b", "a:b", "a\"b", "a\nb"] {
+        for bad in ["", ".", "..", "a/b", "a b", "a:b", "a\"b", "a\nb", "%d", "br%d"] {
             assert!(bad.parse::<LinkName>().is_err(), "{bad:?}");
         }
         for bad in ["", "a b", "a\"b", "a\0", "ä"] {

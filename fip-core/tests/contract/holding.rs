@@ -26,9 +26,11 @@ fn hold<K: Kernel>(watch: &mut Watch<K>, bindings: &[Binding]) -> fip_core::Resu
     watch.hold(bindings, &options(RivalPolicy::Wait)).map(drop)
 }
 
-fn release<K: Kernel>(watch: &mut Watch<K>, name: &str, floating: &[&str]) {
-    let floating: Vec<IpAddr> = floating.iter().map(|text| text.parse().unwrap()).collect();
-    watch.release(&owner(name), &floating).unwrap();
+fn release<K: Kernel>(watch: &mut Watch<K>, name: &str, floating: &[&str], fixed: &[&str]) {
+    let parse = |texts: &[&str]| -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    };
+    watch.release(&owner(name), &parse(floating), &parse(fixed)).unwrap();
 }
 
 /// Whose, what is bound to whom.
@@ -147,9 +149,13 @@ pub(crate) fn a_watch_holds_one_more_and_lets_go(scene: &impl Scene) {
     ];
     assert_eq!(short(scene), shared);
 
-    release(&mut watch, "two", &["192.0.2.20"]);
+    release(&mut watch, "two", &["192.0.2.20"], &["172.18.0.4"]);
+    release(&mut watch, "one", &["192.0.2.20"], &["172.18.0.2"]);
     assert_eq!(short(scene), shared, "it is not theirs");
-    release(&mut watch, "one", &["192.0.2.20", "2001:db8::20", "192.0.2.99"]);
+    release(&mut watch, "one", &["192.0.2.20"], &["172.18.0.4"]);
+    assert_eq!(short(scene), [shared[0], shared[2]]);
+    let rest = ["172.18.0.3", "2001:db8:18::2"];
+    release(&mut watch, "one", &["192.0.2.20", "2001:db8::20", "192.0.2.99"], &rest);
     assert_eq!(short(scene), [""; 0]);
     scene.touch_ruleset();
     assert!(is_quiet(&mut watch));
@@ -217,7 +223,7 @@ pub(crate) fn what_others_destroy_meanwhile_is_repaired(scene: &impl Scene) {
         }
         hold(&mut watch, &[of("one", whole("192.0.2.21", "172.18.0.3"))]).unwrap();
         repair(&mut watch);
-        release(&mut watch, "one", &["192.0.2.21"]);
+        release(&mut watch, "one", &["192.0.2.21"], &["172.18.0.3"]);
         assert_eq!((state(scene), scene.open().snapshot().unwrap().ruleset), before, "{destroy}");
         while !is_quiet(&mut watch) {}
     }

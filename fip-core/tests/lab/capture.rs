@@ -30,7 +30,9 @@ impl Capture {
         let mut child = ns
             .command("setpriv")
             .args(["--pdeathsig", "KILL", "tcpdump", "-Z", "root", "-i", "any", "-Q", "in"])
-            .args(["-n", "-e", "-l", "--immediate-mode", "arp or icmp6"])
+            // What is short has room for thousands: of whole packets the buffer holds eight, and a
+            // burst of announcements would be lost in part.
+            .args(["-n", "-e", "-l", "-s", "256", "--immediate-mode", "arp or icmp6"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -60,6 +60,15 @@ where
         Ok(())
     }
 
+    /// Whether the container has its link, as far as can be seen.
+    pub(super) fn runs(&self, endpoint: &Endpoint) -> bool {
+        let Some(joined) = &endpoint.record.joined else { return false };
+        let inside = self.scouts.look(|_, links| {
+            Ok(links.named(&endpoint.near).is_some() && links.named(&endpoint.far).is_none())
+        });
+        inside.unwrap_or(true) && self.settler.is_there(&joined.sandbox).unwrap_or(true)
+    }
+
     /// Whether the container is gone: its link goes with its namespace.
     fn is_dead(&self, endpoint: &Endpoint, dying: Duration) -> Result<bool> {
         let Some(joined) = &endpoint.record.joined else { return Ok(false) };

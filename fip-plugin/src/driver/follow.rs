@@ -105,15 +105,25 @@ where
         let theirs = endpoints.iter().map(|endpoint| &endpoint.record.network);
         let mut gone = Gone::default();
         for id in ids.into_iter().chain(theirs).collect::<BTreeSet<&Id>>() {
-            let there = docker.endpoints(id.as_str())?;
-            if there.is_none() {
-                gone.networks.extend(networks.iter().filter(|n| n.id() == id).cloned());
+            let mine = endpoints.iter().filter(|endpoint| endpoint.record.network == *id);
+            match docker.endpoints(id.as_str())? {
+                Some(there) => {
+                    let absent = mine.filter(|mine| !there.contains(mine.id().as_str()));
+                    gone.endpoints.extend(absent.cloned());
+                }
+                // A network with running containers cannot be removed: this is another dockerd.
+                None if mine.clone().any(|endpoint| self.runs(endpoint)) => {
+                    let id = id.short();
+                    log::error!(
+                        "dockerd does not know network {id}, whose containers run: is \
+                                 --docker right?"
+                    );
+                }
+                None => {
+                    gone.endpoints.extend(mine.cloned());
+                    gone.networks.extend(networks.iter().filter(|n| n.id() == id).cloned());
+                }
             }
-            let there = there.unwrap_or_default();
-            let absent = endpoints.iter().filter(|endpoint| {
-                endpoint.record.network == *id && !there.contains(endpoint.id().as_str())
-            });
-            gone.endpoints.extend(absent.cloned());
         }
         Ok(gone)
     }

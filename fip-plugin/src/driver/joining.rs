@@ -186,7 +186,8 @@ where
             return Ok(());
         }
         let owner = owner(&endpoint.record.network)?;
-        self.keeper.run(move |watch| watch.release(&owner, &floating))
+        let fixed: Vec<IpAddr> = endpoint.fixed().collect();
+        self.keeper.run(move |watch| watch.release(&owner, &floating, &fixed))
     }
 
     /// The link that a network's addresses shall be on, if one is named.

@@ -37,7 +37,9 @@ pub(super) fn run<K: Kernel>(open: &Open<K>, job: &Job, deadline: Instant, stop:
     let endpoint = &job.endpoint;
     match (Errand { job, deadline, stop }).settle(open) {
         Ok(changes) if changes.is_empty() => {}
-        Ok(changes) => info!("endpoint {endpoint:.12}: source routes are set: {}", changes.join(", ")),
+        Ok(changes) => {
+            info!("endpoint {endpoint:.12}: source routes are set: {}", changes.join(", "))
+        }
         Err(End::Stopped) => {}
         Err(End::GivenUp(reason)) => warn!(
             "endpoint {endpoint:.12}: no source routes: {reason}; if the container has another \

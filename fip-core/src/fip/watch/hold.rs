@@ -49,15 +49,16 @@ impl<K: Kernel> Watch<K> {
         Ok(report)
     }
 
-    /// Unbinds what the owner has of these addresses, and holds it no longer. What is not bound is
-    /// no error, nor is an address that another owner has by now.
+    /// Unbinds what the owner has of these floating addresses for the workload that has the fixed
+    /// ones, and holds it no longer. What is not bound is no error, nor is an address that another
+    /// owner has by now.
     ///
     /// # Errors
     /// What the kernel refuses. It is tried again with the next repair.
-    pub fn release(&mut self, owner: &Owner, floating: &[IpAddr]) -> Result<()> {
+    pub fn release(&mut self, owner: &Owner, floating: &[IpAddr], fixed: &[IpAddr]) -> Result<()> {
         for address in floating {
             if let Some(list) = self.desired.get_mut(address) {
-                list.retain(|binding| binding.owner() != owner);
+                list.retain(|b| b.owner() != owner || !fixed.contains(&b.fixed()));
                 if list.is_empty() {
                     self.desired.remove(address);
                     self.yielded.remove(address);
