@@ -173,6 +173,9 @@ fn wrong_values_are_refused_in_words() {
 fn who_is_slow_loses_his_place_and_no_other_waits_for_ever() {
     let place = Place::new();
     let plugin = place.serve();
+    // It listens before it is all there.
+    plugin.assert_alive();
+    wait_for("the connection to be closed", || (plugin.served() == 0).then_some(()));
     let files = plugin.usage().files;
     // More than there are places.
     let mut slow: Vec<_> = (0..100).map(|_| plugin.connect()).collect();

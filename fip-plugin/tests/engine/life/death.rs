@@ -113,6 +113,12 @@ impl Stage {
             let victim = *random.pick(victims);
             let run = self.do_with_death(deed, victim, &mut random, well);
             tell(deed, &run);
+            if run.code != Some(0) && victim != Victim::Plugin {
+                // Half done: dockerd told the driver that a container leaves, and died before it
+                // took note of that itself. Whoever asked for it asks again.
+                println!("  again:");
+                tell(deed, &self.engine.docker_with(&words(&deed.args())));
+            }
             self.way_out();
             word = inspector.agrees();
             self.answer(&word, inspector);
