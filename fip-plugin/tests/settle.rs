@@ -200,7 +200,8 @@ fn listen_to_log() {
 
 /// What was logged about the endpoint.
 fn logged(endpoint: &str) -> Vec<String> {
-    let about = format!(" endpoint {endpoint}: ");
+    // As Docker shows ids.
+    let about = format!(" endpoint {endpoint:.12}: ");
     LINES.lock().unwrap().iter().filter(|line| line.contains(&about)).cloned().collect()
 }
 

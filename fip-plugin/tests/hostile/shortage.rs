@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use fip_plugin::http::Limits;
 
-use crate::server::{Server, alone, post, receive, unix, wait_for};
+use crate::server::{PATIENCE, Server, alone, post, receive, wait_for};
 
 /// What was logged as a warning.
 struct Warnings(Mutex<Vec<String>>);
@@ -55,7 +56,9 @@ fn running_out_of_files_is_survived() {
         }
         // One for a client, none for the server's end of it.
         hoard.pop();
-        let mut client = unix(&server.path);
+        // The server may be quicker: then it has one that waited, and the next round is ours.
+        let mut client = UnixStream::connect(&server.path).ok()?;
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
         client.write_all(&post("patience")).unwrap();
         clients.push(client);
         let lines = WARNINGS.0.lock().unwrap_or_else(PoisonError::into_inner);
