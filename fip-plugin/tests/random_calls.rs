@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use dockerd::{Answer, Call, Host, Random, Recording};
+use fip_core::kernel::{NewLink, Rtnl};
 use fip_plugin::protocol::Method;
 use serde_json::{Value, json};
 
@@ -314,4 +315,17 @@ fn calls_of_many_at_once_are_answered_and_nothing_is_left() {
     });
     all.iter().for_each(|made| made.delete(&host));
     assert_eq!(host.footprint().since(&before), Vec::<String>::new());
+}
+
+/// Docker's own driver names its bridges as this one does.
+#[test]
+fn a_bridge_of_another_driver_is_nobodys_to_delete() {
+    let host = Host::new();
+    let id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let bridge = dockerd::name("br-0123456789ab");
+    host.kernel.clone().create_link(&NewLink::Bridge { name: bridge, mtu: 1500 }).unwrap();
+    let before = host.footprint();
+    delete(&host, Method::DeleteNetwork, &json!({"NetworkID": id}));
+    assert_eq!(host.footprint().since(&before), Vec::<String>::new());
+    assert!(host.link("br-0123456789ab").is_some());
 }

@@ -67,8 +67,17 @@ where
             return Ok(());
         }
         let (owner, options) = (network.owner.clone(), BindOptions::default());
-        self.keeper.run(move |watch| watch.floating_ips().reconcile(&owner, &[], &options))?;
-        self.forget_network(&Arc::new(network))
+        let bridge = network.bridge.clone();
+        let ours = self.keeper.run(move |watch| {
+            let fips = watch.floating_ips();
+            fips.reconcile(&owner, &[], &options)?;
+            Ok(fips.bridge_rules()?.iter().any(|rules| rules.bridge == bridge))
+        })?;
+        // Docker names the bridges of its own driver alike: ours has our rules, or endpoints.
+        if ours || !self.book.endpoints_of(id).is_empty() {
+            self.forget_network(&Arc::new(network))?;
+        }
+        Ok(())
     }
 
     /// Removes the network and all that is left of its endpoints. The caller has its turn.
