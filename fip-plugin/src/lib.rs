@@ -1,5 +1,6 @@
 //! The Docker side of fip: a libnetwork (CNM) remote network driver, a thin adapter of [`fip_core`].
 
+pub mod agent;
 pub mod allow;
 pub mod docker;
 pub mod driver;
