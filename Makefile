@@ -3,6 +3,8 @@
 PREFIX ?= /usr/local
 CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
+PROGRAMS = $(addprefix $(CARGO_TARGET_DIR)/release/,fip fip-plugin fip-agent)
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .PHONY: all demo test check bench plugin install setup clean
@@ -26,13 +28,13 @@ plugin: setup
 	scripts/plugin
 
 # Builds only what is not there: root may have no toolchain.
-install: $(CARGO_TARGET_DIR)/release/fip $(CARGO_TARGET_DIR)/release/fip-plugin
+install: $(PROGRAMS)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $^
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's,/usr/local/bin,$(PREFIX)/bin,' fip-plugin/packaging/fip-plugin.service \
-		>$(DESTDIR)$(PREFIX)/lib/systemd/system/fip-plugin.service
+	install -D -m 644 -t $(UNITS) fip-plugin/packaging/fip-plugin.service fip-plugin/packaging/fip-agent.service
+	sed -i 's,/usr/local/bin,$(PREFIX)/bin,' $(UNITS)/fip-plugin.service $(UNITS)/fip-agent.service
 
-$(CARGO_TARGET_DIR)/release/fip $(CARGO_TARGET_DIR)/release/fip-plugin:
+# One build makes them all.
+$(PROGRAMS) &:
 	$(MAKE) all
 
 setup:

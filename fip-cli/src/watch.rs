@@ -131,7 +131,8 @@ fn tell_event(event: Event, json: bool) -> Result<(), Failure> {
         Event::Failed(error) => {
             Line::Failed { error: Chain(&error).to_string(), hint: error.hint() }
         }
-        Event::Woken => return Ok(()),
+        // The kernel answers, and the address stays: one who waits asks many times.
+        Event::Challenged { .. } | Event::Woken => return Ok(()),
     };
     tell(&line, json)
 }

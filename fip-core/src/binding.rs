@@ -203,7 +203,7 @@ impl Binding {
     /// multicast, broadcast, link-local, an IPv4-mapped IPv6 address, both the same, or of
     /// different families.
     pub fn new(floating: IpAddr, fixed: IpAddr) -> Result<Self> {
-        check_unicast(floating, "a floating address")?;
+        check_floating(floating)?;
         check_unicast(fixed, "a fixed address")?;
         if floating == fixed {
             return Err(Error::refused(
@@ -322,6 +322,14 @@ pub fn parse_address(text: &str) -> Result<IpAddr> {
             "an IPv4 or IPv6 address"
         },
     ))
+}
+
+/// Whether the address can be a floating one at all, on whatever host.
+///
+/// # Errors
+/// [`Error::Refused`], as [`Binding::new`].
+pub fn check_floating(address: IpAddr) -> Result<()> {
+    check_unicast(address, "a floating address")
 }
 
 fn check_unicast(address: IpAddr, role: &str) -> Result<()> {

@@ -10,6 +10,8 @@ mod contract {
     pub(crate) mod bindings;
     pub(crate) mod bridge_rules;
     pub(crate) mod bridges;
+    pub(crate) mod challenges;
+    pub(crate) mod each;
     pub(crate) mod holding;
     pub(crate) mod links;
     pub(crate) mod monitor;
@@ -143,6 +145,16 @@ on_both! {
         what_cannot_be_held_leaves_nothing
         a_yielded_address_is_claimed_again_when_it_is_held
         what_others_destroy_meanwhile_is_repaired;
+    each:
+        each_is_held_on_its_own_in_one_step
+        workloads_are_exchanged_without_touching_the_address
+        what_is_refused_leaves_nothing_behind
+        an_exchange_does_not_take_back_what_was_yielded;
+    challenges:
+        who_asks_for_an_address_that_is_held_is_told
+        a_challenge_is_told_at_most_once_a_second
+        what_is_not_held_is_nobodys_challenge
+        an_address_is_given_up_until_it_is_desired_anew;
     bridges:
         a_bridge_is_ensured_and_deleted
         a_workload_is_attached_and_detached;

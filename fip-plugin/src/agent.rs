@@ -4,5 +4,9 @@
 //! and one loop between them takes care that doubt never removes anything.
 
 pub mod actuator;
+pub mod board;
 pub mod model;
+pub mod run;
+pub mod sift;
 pub mod source;
+pub mod status;

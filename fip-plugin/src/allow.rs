@@ -1,5 +1,7 @@
 //! Which addresses may be claimed at all.
 
+mod uplinks;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -8,6 +10,8 @@ use fip_core::Error;
 use fip_core::error::Result;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
+
+pub use uplinks::own_subnets;
 
 const EXPECTED: &str = "a list of networks, addresses and ranges \
                         (as 192.168.99.0/24, 192.168.99.7 or 192.168.99.200-192.168.99.220)";

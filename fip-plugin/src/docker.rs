@@ -4,34 +4,41 @@
 //! here would be refused by daemons that have outlived it. All that is read has been the same from
 //! Docker 20.10 (API 1.41) to 29 (API 1.5x).
 //!
-//! Only questions that dockerd answers while it waits for its network driver are asked:
-//! `/containers/ID/json` is not one of them.
+//! The driver asks only what dockerd answers while it waits for its network driver:
+//! `/containers/ID/json` is not part of that.
 
 mod address;
-mod client;
+mod answer;
+mod changes;
+mod containers;
+mod environment;
 mod error;
+mod networks;
 mod query;
-mod transport;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::io::Read;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
-use ureq::BodyReader;
+use serde::{Deserialize, Serialize};
 
-use address::Address;
-use client::Client;
+use crate::ask::{Answer, AskError, Client, Credentials, Limits, Stream, Switch, encoded};
+use answer::{is_unknown, or_null, value};
+pub use changes::{Change, Changes};
+pub use containers::{Attachment, Container, Filter};
 pub use error::DockerError;
+pub use networks::{NetworkInfo, NewNetwork};
 
 /// How long an answer may take, if nothing else is said: Docker takes milliseconds.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of an answer, at most: a network of ten thousand containers fits.
+const LARGEST: u64 = 16 << 20;
 
 /// One Docker daemon. Keeps no connection open between questions.
 #[derive(Debug, Clone)]
 pub struct Docker {
     client: Client,
+    timeout: Duration,
 }
 
 impl Docker {
@@ -45,7 +52,19 @@ impl Docker {
     /// # Errors
     /// [`DockerError::Host`] if the text is neither.
     pub fn new(host: &str, timeout: Duration) -> Result<Self, DockerError> {
-        Ok(Self { client: Client::new(Address::parse(host)?, timeout) })
+        Ok(Self { client: Client::new(address::parse(host)?), timeout })
+    }
+
+    /// The same daemon, asked over TLS; one at a socket file is asked as ever.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: Credentials) -> Self {
+        Self { client: self.client.with_credentials(credentials), timeout: self.timeout }
+    }
+
+    /// The same daemon, over connections that end when the switch is turned off.
+    #[must_use]
+    pub fn with_switch(&self, switch: &Switch) -> Self {
+        Self { client: self.client.with_switch(switch), timeout: self.timeout }
     }
 
     /// The labels of the container whose endpoint this is; two questions.
@@ -61,7 +80,7 @@ impl Docker {
         network: &str,
         endpoint: &str,
     ) -> Result<Option<BTreeMap<String, String>>, DockerError> {
-        let Some(network) = self.network(network)? else { return Ok(None) };
+        let Some(network) = self.attached(network)? else { return Ok(None) };
         let attached = network.containers.into_values().find(|a| a.endpoint == endpoint);
         attached.map_or(Ok(None), |attached| self.labels_of(&attached.name))
     }
@@ -72,7 +91,7 @@ impl Docker {
     /// As for [`Docker::labels`]. An answer from which an endpoint may be missing is an error, so
     /// that whatever is not in the set can be taken for gone.
     pub fn endpoints(&self, network: &str) -> Result<Option<BTreeSet<String>>, DockerError> {
-        let found = self.network(network)?;
+        let found = self.attached(network)?;
         Ok(found.map(|n| n.containers.into_values().map(|a| a.endpoint).collect()))
     }
 
@@ -82,23 +101,20 @@ impl Docker {
     ///
     /// # Errors
     /// As for [`Docker::labels`].
-    pub fn follow(&self) -> Result<Events, DockerError> {
+    pub fn follow(&self) -> Result<Stream, DockerError> {
         // The one thing that happens to a daemon itself is that its configuration is read anew.
         let filters = query::filters(&[("type", "daemon"), ("event", "reload")]);
-        let body = self.client.stream(&format!("/events?filters={filters}"))?;
-        Ok(Events { body })
+        Ok(self.client.stream(&format!("/events?filters={filters}"), self.timeout)?)
     }
 
-    fn network(&self, id: &str) -> Result<Option<Network>, DockerError> {
-        let path = format!("/networks/{}", query::encoded(id));
-        let answer = self.client.get(&path)?;
-        // Anything can answer 404; Docker names what it did not find.
-        if answer.status == 404 && answer.refusal().is_some_and(|text| text.contains(id)) {
+    fn attached(&self, id: &str) -> Result<Option<Network>, DockerError> {
+        let answer = self.get(&format!("/networks/{}", encoded(id)))?;
+        if is_unknown(&answer, id) {
             return Ok(None);
         }
-        let network: Network = self.client.value(&path, &answer)?;
+        let network: Network = value(&answer)?;
         if network.containers.values().any(|a| a.endpoint.is_empty() || a.name.is_empty()) {
-            return Err(self.client.nonsense(&path, "an endpoint without id or name"));
+            return Err(answer.nonsense("an endpoint without id or name").into());
         }
         // Docker also takes names, and beginnings of ids, for ids.
         Ok((network.id == id).then_some(network))
@@ -106,30 +122,22 @@ impl Docker {
 
     fn labels_of(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, DockerError> {
         let filters = query::filters(&[("name", &query::exactly(name))]);
-        let path = format!("/containers/json?all=1&filters={filters}");
-        let answer = self.client.get(&path)?;
-        let containers: Vec<Container> = self.client.value(&path, &answer)?;
+        let answer = self.get(&format!("/containers/json?all=1&filters={filters}"))?;
+        let containers: Vec<Labelled> = value(&answer)?;
         let name = format!("/{name}");
         Ok(containers.into_iter().find(|c| c.names.contains(&name)).map(|c| c.labels))
     }
-}
 
-/// The events of a daemon, while it lives.
-pub struct Events {
-    body: BodyReader<'static>,
-}
-
-impl Events {
-    /// Sleeps until the connection has ended, because the daemon has, whatever the way.
-    pub fn wait_for_end(mut self) {
-        let mut buffer = [0; 4096];
-        while self.body.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    fn get(&self, path: &str) -> Result<Answer, AskError> {
+        self.client.get(path, &self.limits(self.timeout))
     }
-}
 
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").finish_non_exhaustive()
+    fn post(&self, path: &str, body: &impl Serialize, time: Duration) -> Result<Answer, AskError> {
+        self.client.post(path, body, &self.limits(time))
+    }
+
+    fn limits(&self, time: Duration) -> Limits {
+        Limits { time, size: LARGEST }
     }
 }
 
@@ -155,19 +163,10 @@ struct Attached {
 
 /// What `GET /containers/json` tells of one.
 #[derive(Deserialize)]
-struct Container {
+struct Labelled {
     /// Each with a slash before it.
     #[serde(rename = "Names", deserialize_with = "or_null")]
     names: Vec<String>,
     #[serde(rename = "Labels", deserialize_with = "or_null")]
     labels: BTreeMap<String, String>,
-}
-
-/// Go writes an empty map or list that was never made as `null`.
-fn or_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

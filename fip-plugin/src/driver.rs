@@ -9,7 +9,6 @@ mod endpoints;
 mod failure;
 mod follow;
 mod joining;
-mod keeper;
 mod model;
 mod networks;
 mod outlets;
@@ -24,12 +23,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use fip_core::claim::Claim;
+use fip_core::fip::BindOptions;
 use fip_core::kernel::Kernel;
 use fip_core::{Binding, BridgeRules, Error, FloatingIps, LinkName, Options, Owner};
 use serde::Serialize;
 
 use crate::allow::AllowList;
 use crate::docker::Docker;
+use crate::keeper::{self, Keeper};
 use crate::protocol::{
     self, Activated, AllocateNetwork, AllocatedNetwork, Capabilities, Done, EndpointRef,
     GatewaysToSkip, GwAllocCheck, Method, NetworkRef, ProgramExternalConnectivity, Scope, decode,
@@ -38,8 +39,7 @@ use crate::settle::Settler;
 use crate::state::{StateError, Store};
 
 use book::Book;
-use failure::Failure;
-use keeper::Keeper;
+use failure::{Failure, with_hint};
 use scouts::{Open, Scouts};
 use turns::Turns;
 
@@ -128,7 +128,9 @@ where
         let fips = FloatingIps::new(open()?, config.options.clone());
         let (owners, desired) = held_before(&book, &config);
         let driver = Self {
-            keeper: Keeper::start(fips, owners, desired)?,
+            keeper: Keeper::start(fips, owners, desired, BindOptions::default(), |event| {
+                keeper::note(event, with_hint);
+            })?,
             scouts,
             settler: Settler::new(open),
             turns: Turns::default(),

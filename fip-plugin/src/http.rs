@@ -7,10 +7,11 @@
 mod body;
 mod connection;
 mod head;
+mod host;
 mod listener;
 mod server;
 mod stop;
-mod wait;
+pub(crate) mod wait;
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -21,9 +22,48 @@ pub use stop::Stop;
 
 use head::Head;
 
-/// How much a client may ask of us.
+/// The type of what dockerd accepts, and of what it is answered.
+pub const PLUGIN_JSON: &str = "application/vnd.docker.plugins.v1.2+json";
+
+/// The type of plain text; refusals are that.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Which methods are served (RFC 9110, section 9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Methods {
+    /// POST: whoever calls wants something done.
+    Post,
+    /// GET, and HEAD, which is the same without the body of the answer: nothing changes by it.
+    Get,
+}
+
+impl Methods {
+    /// As the header `Allow` names them.
+    fn allowed(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Get => "GET, HEAD",
+        }
+    }
+
+    fn include(self, method: &str) -> bool {
+        self.allowed().split(", ").any(|allowed| allowed == method)
+    }
+
+    fn refusal(self) -> Refused {
+        let why = match self {
+            Self::Post => "only POST is understood here",
+            Self::Get => "only GET and HEAD are understood here",
+        };
+        Refused::answered(405, why)
+    }
+}
+
+/// What a client may ask of us, and how much.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// The methods that are served.
+    pub methods: Methods,
     /// How many connections are served at a time. Others wait in the kernel's backlog.
     pub connections: usize,
     /// The longest head (request line and headers), in bytes.
@@ -41,6 +81,7 @@ impl Default for Limits {
     /// Generous for dockerd, whose requests are some kilobytes and come in one piece.
     fn default() -> Self {
         Self {
+            methods: Methods::Post,
             connections: 64,
             head: 16 << 10,
             headers: 64,
@@ -50,13 +91,17 @@ impl Default for Limits {
     }
 }
 
-/// What a client asks for. The method is always POST.
+/// What a client asks for, by one of the methods that are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The request target as it came, not decoded: `/NetworkDriver.Join`.
     pub path: String,
     /// The body; empty if there was none.
     pub body: Vec<u8>,
+    /// The method is HEAD: the body of the answer is not sent.
+    head_only: bool,
+    /// The client believes that it talks to a host with a name.
+    named: bool,
 }
 
 /// What it gets for an answer.
@@ -64,7 +109,9 @@ pub struct Request {
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The body: JSON.
+    /// What the body is: the header `Content-Type`.
+    pub content_type: &'static str,
+    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -123,7 +170,7 @@ impl Request {
             proceed(from)?;
         }
         let body = body::read(head.framing, head.rest.chain(from), limits)?;
-        Ok(Self { path: head.path, body })
+        Ok(Self { path: head.path, body, head_only: head.head_only, named: head.named })
     }
 }
 

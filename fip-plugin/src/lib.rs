@@ -2,9 +2,12 @@
 
 pub mod agent;
 pub mod allow;
+pub mod ask;
+pub mod daemon;
 pub mod docker;
 pub mod driver;
 pub mod http;
+mod keeper;
 pub mod notify;
 pub mod options;
 pub mod proc_sys;

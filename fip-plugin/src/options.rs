@@ -8,7 +8,7 @@ mod floating;
 mod network;
 mod value;
 
-pub use endpoint::{Endpoint, EndpointOptions};
+pub use endpoint::{Endpoint, EndpointOptions, NO_ADDRESS};
 pub use floating::{Floating, parse_floating};
 pub use network::NetworkOptions;
 

@@ -14,6 +14,8 @@ mod life;
 #[path = "engine/recovery.rs"]
 mod recovery;
 
+#[path = "engine/agent_network.rs"]
+mod agent_network;
 #[path = "engine/command.rs"]
 mod command;
 #[path = "engine/labels.rs"]
@@ -32,3 +34,24 @@ mod refusals;
 mod replies;
 #[path = "engine/scene.rs"]
 mod scene;
+#[path = "engine/source.rs"]
+mod source;
+
+#[path = "engine/agent_command.rs"]
+mod agent_command;
+#[path = "engine/agent_drain.rs"]
+mod agent_drain;
+#[path = "engine/agent_faults.rs"]
+mod agent_faults;
+#[path = "engine/agent_first.rs"]
+mod agent_first;
+#[path = "engine/agent_hostile.rs"]
+mod agent_hostile;
+#[path = "engine/agent_life.rs"]
+mod agent_life;
+#[path = "engine/agent_pairs.rs"]
+mod agent_pairs;
+#[path = "engine/agent_proxy.rs"]
+mod agent_proxy;
+#[path = "engine/agent_scene.rs"]
+mod agent_scene;

@@ -45,6 +45,16 @@ impl Live {
         self.stdout.lock().unwrap().clone()
     }
 
+    /// The lines of standard error so far.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// The process: its id is that of the program itself.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until there is such a line, at this place or later, and returns the place after it.
     #[track_caller]
     pub(crate) fn wait_for(&self, from: usize, what: &str, is: impl Fn(&str) -> bool) -> usize {
@@ -103,6 +113,11 @@ impl Live {
 
     /// Waits for its end; the exit code.
     pub(crate) fn finish(mut self) -> Option<i32> {
+        self.exit_code()
+    }
+
+    /// Waits for its end; the exit code, none if it died from a signal.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let what = format!("{} to end", self.what);
         wait_for(&what, || self.child.try_wait().unwrap()).code()
     }

@@ -1,10 +1,13 @@
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
+use super::claiming::BINDING_TIME;
 use super::*;
+use crate::kernel::Sighting;
 
 const OURS: Mac = Mac([2, 0, 0, 0, 0, 5]);
 const HIGHER: Mac = Mac([2, 0, 0, 0, 0, 6]);
@@ -239,6 +242,32 @@ fn what_is_free_does_not_wait_for_what_is_contested() {
     assert_eq!(steps, [vec![ip(7), ip(10)], vec![ip(8)], vec![ip(9)]]);
     assert_eq!(claiming.step(&mut wire).unwrap(), None);
     assert_eq!(wire.stops, 2, "once before listening and once after");
+}
+
+#[test]
+fn what_is_added_later_neither_waits_nor_is_waited_for() {
+    let mut wire = Script::default().with(ip(7), HIGHER, FOREVER);
+    let wait = rules(RivalPolicy::Wait);
+    let mut claiming = Claiming::new(&eth0(), &[], &[ip(7)], &wait);
+    let begun = claiming.now;
+    let at = |seconds| begun + Duration::from_secs(seconds);
+    assert!(claiming.step_until(&mut wire, at(45)).unwrap().is_empty());
+    claiming.add(&[ip(8)], &wait);
+    assert!(claiming.step_until(&mut wire, at(60)).unwrap().is_empty());
+    claiming.add(&[ip(9), ip(10)], &Claim { deadline: Duration::ZERO, ..wait });
+    claiming.leave(ip(10));
+    // Each has its own window, from when it was added.
+    assert_eq!(claiming.step_until(&mut wire, at(900)).unwrap(), [ip(8)]);
+    assert!((at(135)..at(150)).contains(&claiming.now));
+    assert_eq!(claiming.step_until(&mut wire, at(900)).unwrap(), [ip(9)]);
+    assert!((at(150)..at(900)).contains(&claiming.now));
+    assert_eq!(wire.stops, 1, "it goes on for the rival's");
+    assert!(claiming.step_until(&mut wire, at(890)).unwrap().is_empty());
+    assert!(!claiming.is_over());
+    assert!(claiming.step_until(&mut wire, at(900)).unwrap().is_empty());
+    assert!(claiming.is_over());
+    assert_eq!(claiming.take_rivals(), [(ip(7), HIGHER)]);
+    assert_eq!((wire.stops, wire.probes_for(ip(10))), (2, 0));
 }
 
 #[test]

@@ -63,6 +63,17 @@ pub enum Event {
         /// What was done about it.
         done: OnRival,
     },
+    /// Another host asks whether an address that we hold is free, as one does that wants it. It
+    /// has the kernel's answer that it is not; whether to leave it to that host is the caller's
+    /// choice ([`Watch::yield_to`]). Told at most once a second for each address.
+    Challenged {
+        /// The floating address.
+        address: IpAddr,
+        /// The link on which the other host was heard.
+        link: LinkName,
+        /// The other host.
+        mac: Mac,
+    },
     /// The link has carrier again, and the addresses on it were announced.
     Announced {
         /// The link.
@@ -90,6 +101,8 @@ pub struct Watch<K: Kernel> {
     uplinks: Vec<Link>,
     yielded: HashSet<IpAddr>,
     defended: HashMap<IpAddr, Instant>,
+    /// When a challenge was last told, of those addresses of which it was told lately.
+    challenged: HashMap<IpAddr, Instant>,
     warned: HashSet<String>,
     /// What failed the last time, and how long was waited for the next.
     failures: HashSet<String>,
@@ -129,6 +142,7 @@ impl<K: Kernel> FloatingIps<K> {
             uplinks: Vec::new(),
             yielded: HashSet::new(),
             defended: HashMap::new(),
+            challenged: HashMap::new(),
             warned: HashSet::new(),
             failures: HashSet::new(),
             delay: RETRY_FIRST,

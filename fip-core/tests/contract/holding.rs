@@ -13,11 +13,15 @@ use super::bridge_rules::rules;
 use super::monitor::{late, repair};
 use super::scene::Scene;
 
-fn of(name: &str, binding: Binding) -> Binding {
+pub(super) fn of(name: &str, binding: Binding) -> Binding {
     binding.owned_by(owner(name))
 }
 
-fn watch<S: Scene>(scene: &S, owners: &[&str], desired: Vec<Binding>) -> Watch<S::Kernel> {
+pub(super) fn watch<S: Scene>(
+    scene: &S,
+    owners: &[&str],
+    desired: Vec<Binding>,
+) -> Watch<S::Kernel> {
     let owners: Vec<_> = owners.iter().map(|name| owner(name)).collect();
     scene.fips().watch(owners, desired, options(RivalPolicy::Wait), OnRival::Yield).unwrap()
 }
@@ -34,7 +38,7 @@ fn release<K: Kernel>(watch: &mut Watch<K>, name: &str, floating: &[&str], fixed
 }
 
 /// Whose, what is bound to whom.
-fn short(scene: &impl Scene) -> Vec<String> {
+pub(super) fn short(scene: &impl Scene) -> Vec<String> {
     let words = |line: String| line.split(" on eth0").next().unwrap().to_owned();
     state(scene).into_iter().map(words).collect()
 }
@@ -51,7 +55,7 @@ fn failure<K: Kernel>(watch: &mut Watch<K>) -> String {
 }
 
 /// Nothing more is to be told, for a while.
-fn is_quiet<K: Kernel>(watch: &mut Watch<K>) -> bool {
+pub(super) fn is_quiet<K: Kernel>(watch: &mut Watch<K>) -> bool {
     watch.next(Some(Instant::now() + Duration::from_millis(50))).unwrap().is_none()
 }
 

@@ -5,7 +5,7 @@
 
 use fip_core::kernel::fake::FakeKernel;
 use fip_core::kernel::host::Host;
-use fip_core::kernel::{Kernel, Link, Mac, Rtnl, Sighting};
+use fip_core::kernel::{Kernel, Link, Mac, Rtnl, Sighting, Wire};
 use fip_core::nat::Family;
 use fip_core::netns::NetNs;
 use fip_core::{FloatingIps, LinkName, Options};
@@ -41,6 +41,8 @@ pub(crate) trait Scene {
     fn silence(&self, address: &str);
     /// The rival claims the address unasked. What else it said before does not count.
     fn claim(&self, address: &str) -> Mac;
+    /// The rival asks once whether the address is free.
+    fn probe(&self, address: &str) -> Mac;
 
     fn touch_ruleset(&self);
     fn flush_ruleset(&self);
@@ -130,6 +132,13 @@ impl Scene for FakeScene {
         let link = self.0.link(&name("eth0")).unwrap().index;
         let address = address.parse().unwrap();
         self.0.hear(Sighting { link, address, mac: RIVAL, probing: false });
+        RIVAL
+    }
+
+    fn probe(&self, address: &str) -> Mac {
+        let link = self.0.link(&name("eth0")).unwrap().index;
+        let address = address.parse().unwrap();
+        self.0.hear(Sighting { link, address, mac: RIVAL, probing: true });
         RIVAL
     }
 
@@ -296,6 +305,18 @@ impl Scene for HostScene {
         self.rival(address);
         self.lan.tool("arping", &["-A", "-c", "1", "-I", "lan0", "-s", address, address], "");
         self.silence(address);
+        self.lan_mac()
+    }
+
+    fn probe(&self, address: &str) -> Mac {
+        if address.contains(':') {
+            let mut lan = Host::open_in(&netns_of(&self.lan)).unwrap();
+            let card = link(&mut lan, "lan0");
+            lan.probe(&card, &[address.parse().unwrap()]).unwrap();
+        } else {
+            // Its result is whether somebody answered.
+            self.lan.try_tool("arping", &["-D", "-c", "1", "-I", "lan0", address], "");
+        }
         self.lan_mac()
     }
 

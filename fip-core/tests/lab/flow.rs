@@ -2,10 +2,13 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::ns::Ns;
 use super::traffic::{tcp_whoami, udp_socket};
@@ -20,8 +23,7 @@ pub(crate) struct UdpFlow {
 
 impl UdpFlow {
     pub(crate) fn open(ns: &Ns, to: (IpAddr, u16)) -> Self {
-        let socket = ns.run(|| udp_socket(SocketAddr::from(to))).unwrap();
-        Self { socket, asked: 0 }
+        Self { socket: flow_socket(ns, to), asked: 0 }
     }
 
     /// Asks anew, and waits for the answer to this very question.
@@ -42,12 +44,21 @@ impl UdpFlow {
     }
 }
 
+/// A UDP socket for [`receive`], which does the waiting.
+fn flow_socket(ns: &Ns, to: (IpAddr, u16)) -> UdpSocket {
+    let socket = ns.run(|| udp_socket(SocketAddr::from(to))).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
 /// The next answer; ICMP errors in between are passed over.
 fn receive(socket: &UdpSocket, deadline: Instant) -> Option<Reply> {
     let mut buffer = [0; 512];
     loop {
         let left = deadline.checked_duration_since(Instant::now())?;
-        socket.set_read_timeout(Some(left.max(Duration::from_millis(1)))).unwrap();
+        // The socket's own timeout would be as coarse as the kernel's clock ticks.
+        let left = PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap();
+        poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], left).unwrap();
         match socket.recv(&mut buffer) {
             Ok(length) => return String::from_utf8_lossy(&buffer[..length]).parse().ok(),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
@@ -84,6 +95,7 @@ impl TcpFlow {
 /// over TCP, one connection after the other.
 pub(crate) struct Prober {
     stop: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
     udp: Line,
     tcp: Line,
 }
@@ -98,17 +110,28 @@ impl Prober {
     /// Starts asking from `ns`.
     pub(crate) fn start(ns: &Arc<Ns>, to: (IpAddr, u16)) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let socket = ns.run(|| udp_socket(SocketAddr::from(to))).unwrap();
-        let ns = ns.clone();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let socket = flow_socket(ns, to);
+        let (ns, count) = (ns.clone(), asked.clone());
         Self {
-            udp: Line::start(&stop, move |seen| probe_udp(&socket, seen)),
+            udp: Line::start(&stop, move |seen| {
+                count.fetch_add(1, Ordering::Relaxed);
+                probe_udp(&socket, seen);
+            }),
             tcp: Line::start(&stop, move |seen| {
                 if let Ok(reply) = tcp_whoami(&ns, to) {
                     note(seen, reply);
                 }
             }),
             stop,
+            asked,
         }
+    }
+
+    /// How many questions over UDP have no answer so far.
+    pub(crate) fn lost(&self) -> usize {
+        let answered = self.udp.seen.lock().unwrap().len();
+        self.asked.load(Ordering::Relaxed).saturating_sub(answered)
     }
 
     /// Waits until that server has the last word on both lines.

@@ -83,12 +83,17 @@ impl Lan {
 
     /// Host A, without bridges.
     pub(crate) fn host_a(&self) -> Host {
-        Host::new(self.machine("A", 11))
+        self.host("A", 11)
     }
 
     /// Host B, without bridges.
     pub(crate) fn host_b(&self) -> Host {
-        Host::new(self.machine("B", 12))
+        self.host("B", 12)
+    }
+
+    /// A host with the addresses of that number, without bridges.
+    pub(crate) fn host(&self, name: &str, number: u8) -> Host {
+        Host::new(self.machine(name, number))
     }
 
     /// The router, and the far machine behind it. The router translates nothing.

@@ -1,5 +1,8 @@
 //! Who makes it so.
 
+pub mod direct;
+pub mod network;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -72,6 +75,10 @@ pub trait Actuator: Send {
     /// Gives an address up to another host that wants it, until its workload starts anew. Asked for
     /// after [`Signal::Challenged`] if the source cannot say that the workload still runs here.
     fn give_up(&mut self, address: IpAddr, to: Mac);
+
+    /// Waits for what follows when nothing is pending any more, as an announcement that is repeated:
+    /// called before the process ends.
+    fn settle(&mut self) {}
 
     /// Takes back all that was ever made, by whatever agent on this host; a line for each. Waits for
     /// it.

@@ -1,5 +1,9 @@
 //! Who says what should be.
 
+pub mod docker;
+pub mod file;
+pub mod rancher;
+
 use std::sync::Arc;
 use std::time::Instant;
 

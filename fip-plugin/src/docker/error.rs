@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::ask::{AskError, CredentialsError};
+
 /// Why a question to Docker was not answered. [`DockerError::hint`] tells the way out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,6 +15,15 @@ pub enum DockerError {
         input: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// The files for TLS are not what they should be.
+    #[error("Docker at {host} cannot be asked over TLS")]
+    Credentials {
+        /// Where Docker is.
+        host: String,
+        /// Which file, and why.
+        #[source]
+        source: CredentialsError,
     },
     /// No connection, no whole answer in time, or the connection ended within the answer.
     #[error("cannot get an answer from Docker at {host}")]
@@ -59,11 +70,28 @@ impl DockerError {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                     "start Docker, or name the place where it listens (--docker)"
                 }
+                // So rustls calls whatever it does not accept, and whatever the other side does not.
+                io::ErrorKind::InvalidData => {
+                    "see whether ca.pem, cert.pem and key.pem fit (DOCKER_CERT_PATH)"
+                }
                 _ => "see whether Docker still answers (docker info)",
             },
+            Self::Credentials { .. } => {
+                "DOCKER_CERT_PATH names the directory of ca.pem, cert.pem and key.pem; without \
+                 DOCKER_TLS_VERIFY no TLS is used"
+            }
             Self::Nonsense { .. } => "see whether it is Docker that listens there (--docker)",
             Self::Refused { .. } => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+impl From<AskError> for DockerError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Unreachable { host, source } => Self::Unreachable { host, source },
+            AskError::Nonsense { host, question, what } => Self::Nonsense { host, question, what },
+        }
     }
 }

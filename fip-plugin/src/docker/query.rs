@@ -1,30 +1,18 @@
-//! Names and filters as Docker's URIs want them.
+//! Filters as Docker's URIs want them.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
-/// `text` as a part of a path or as a value in a query (RFC 3986, section 2.3: what is unreserved
-/// stays).
-pub(super) fn encoded(text: &str) -> String {
-    let mut result = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
-                result.push(char::from(byte));
-            }
-            // Writing to a string cannot fail.
-            _ => _ = write!(result, "%{byte:02X}"),
-        }
-    }
-    result
-}
+use crate::ask::encoded;
 
-/// The query value `filters` of one filter.
+/// The query value `filters` of these filters: of one name any will do, of several names all must.
 pub(super) fn filters(filters: &[(&str, &str)]) -> String {
-    let map: serde_json::Map<_, _> =
-        filters.iter().map(|(key, value)| ((*key).to_owned(), json!([value]))).collect();
-    encoded(&serde_json::Value::Object(map).to_string())
+    let mut map = BTreeMap::<&str, Vec<&str>>::new();
+    for (name, value) in filters {
+        map.entry(name).or_default().push(value);
+    }
+    encoded(&json!(map).to_string())
 }
 
 /// The pattern that matches this container name alone: Docker takes the value of the filter `name`
@@ -46,12 +34,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_uri_reserves_is_encoded() {
-        assert_eq!(encoded("az09-._~"), "az09-._~");
-        assert_eq!(encoded("../a?b#c%&=+ \r\n\0ü"), "..%2Fa%3Fb%23c%25%26%3D%2B%20%0D%0A%00%C3%BC");
-    }
-
-    #[test]
     fn a_name_is_no_pattern() {
         assert_eq!(exactly("web_1-a.b"), r"^/web_1-a\.b$");
         assert_eq!(exactly(".*"), r"^/\.\*$");
@@ -60,10 +42,10 @@ mod tests {
 
     #[test]
     fn filters_are_a_map_of_lists() {
-        let text = filters(&[("name", r#"^/a"b$"#), ("type", "daemon")]);
+        let text = filters(&[("type", "network"), ("name", r#"^/a"b$"#), ("type", "daemon")]);
         assert_eq!(
             text,
-            encoded(r#"{"name":["^/a\"b$"],"type":["daemon"]}"#),
+            encoded(r#"{"name":["^/a\"b$"],"type":["network","daemon"]}"#),
             "the quote is JSON's to escape"
         );
     }

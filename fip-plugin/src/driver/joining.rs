@@ -13,13 +13,13 @@ use fip_core::kernel::{Kernel, Link};
 use fip_core::nat::Family;
 use fip_core::{Binding, LinkName};
 
+use crate::keeper::{claimed, since};
 use crate::options::Floating;
 use crate::protocol::{Done, EndpointRef, InterfaceName, Join, Joined as Answer, StaticRoute};
 use crate::settle::Job;
 use crate::state::{Joined, Label};
 
 use super::failure::{Failure, with_hint};
-use super::keeper::{claimed, since};
 use super::model::{Endpoint, Network, owner};
 use super::{Driver, note};
 
@@ -202,7 +202,8 @@ where
         endpoint: &Endpoint,
         sandbox: &Path,
     ) -> Result<Label> {
-        if !endpoint.options.floating.is_empty() || network.options.internal {
+        let told = !endpoint.options.floating.is_empty() || !endpoint.options.label;
+        if told || network.options.internal {
             return Ok(Label::None);
         }
         let label = self.ask_label(network, endpoint);

@@ -1,12 +1,9 @@
 //! Which addresses a container may have: labels and driver options come from whoever may start one.
 
-use std::net::IpAddr;
-
-use fip_core::address::Links;
 use fip_core::error::{Error, Result};
 use fip_core::kernel::Kernel;
 
-use crate::allow::AllowList;
+use crate::allow::own_subnets;
 
 use super::Driver;
 use super::model::{Endpoint, Network};
@@ -24,7 +21,10 @@ where
         }
         let ranges = match &self.config.allow {
             Some(list) => list.clone(),
-            None => self.scouts.look(|_, links| self.own_subnets(network, links))?,
+            None => self.scouts.look(|_, links| {
+                let uplink = self.uplink(network, links)?.map(|link| &link.name);
+                own_subnets(links, uplink)
+            })?,
         };
         let narrower = network.options.allow.as_ref();
         for floating in bindings.iter().map(|binding| binding.floating()) {
@@ -40,21 +40,5 @@ where
             }
         }
         Ok(())
-    }
-
-    /// What may be claimed if nobody says: the subnets of the uplink.
-    fn own_subnets(&self, network: &Network, links: &Links) -> Result<AllowList> {
-        let uplinks = match self.uplink(network, links)? {
-            Some(named) => vec![named],
-            None => links.outward().collect(),
-        };
-        let subnets = uplinks.iter().flat_map(|link| links.subnets_of(link.index));
-        // Every link has the link-local one, of which nothing floats.
-        let subnets = subnets
-            .filter(|subnet| !matches!(subnet.ip(), IpAddr::V6(v6) if v6.is_unicast_link_local()));
-        AllowList::union(subnets.map(Into::into)).ok_or_else(|| Error::Unsupported {
-            what: "no address may be claimed: no link with a default route has a subnet".to_owned(),
-            hint: "start fip-plugin with --uplink or --allow".to_owned(),
-        })
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
+use socket2::SockRef;
 
 use super::stop::Stop;
 use super::wait::{is_ready, readable, wait, writable};
@@ -29,6 +30,12 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(socket: OwnedFd, stop: Stop, deadline: Instant) -> Self {
         Self { socket, stop, deadline, begun: false }
+    }
+
+    /// Whether the client is on this host, and came by TCP.
+    pub(super) fn is_loopback(&self) -> bool {
+        let here = SockRef::from(&self.socket).local_addr().ok().and_then(|here| here.as_socket());
+        here.is_some_and(|here| here.ip().to_canonical().is_loopback())
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Instant) {

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
-use super::{Limits, Refused};
+use super::{Limits, Refused, host};
 
 /// How much is read at a time, in bytes.
 const PIECE: usize = 4096;
@@ -14,6 +14,8 @@ const PIECE: usize = 4096;
 pub(super) struct Head {
     pub(super) path: String,
     pub(super) framing: Framing,
+    pub(super) head_only: bool,
+    pub(super) named: bool,
     /// What was read beyond the head: the beginning of the body.
     pub(super) rest: io::Cursor<Vec<u8>>,
     /// The client asks whether it may send the body (`Expect: 100-continue`).
@@ -55,8 +57,9 @@ impl Head {
         let Status::Complete(end) = request.parse(bytes).map_err(not_http)? else {
             return Ok(None);
         };
-        if request.method != Some("POST") {
-            return Err(Refused::answered(405, "only POST is understood here"));
+        let method = request.method.unwrap_or_default();
+        if !limits.methods.include(method) {
+            return Err(limits.methods.refusal());
         }
         let of_browser = |header: &Header<'_>| header.name.eq_ignore_ascii_case("origin");
         if request.headers.iter().any(of_browser) {
@@ -67,6 +70,8 @@ impl Head {
         let expect = only(request.headers, "expect")?;
         let asks = expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
         Ok(Some(Self {
+            head_only: method == "HEAD",
+            named: host::is_named(request.headers),
             path: request.path.unwrap_or_default().to_owned(),
             framing: Framing::of(request.headers, recent, limits)?,
             rest: io::Cursor::new(bytes[end..].to_vec()),

@@ -14,13 +14,7 @@ use super::connection::Connection;
 use super::listener::Listener;
 use super::stop::Stop;
 use super::wait::{is_ready, readable, wait};
-use super::{Limits, Refused, Request, Response};
-
-/// What dockerd accepts, and what answers are.
-const PLUGIN_JSON: &str = "application/vnd.docker.plugins.v1.2+json";
-
-/// What refusals are.
-const TEXT: &str = "text/plain; charset=utf-8";
+use super::{Limits, Methods, PLUGIN_JSON, Refused, Request, Response, TEXT, host};
 
 /// The stack of a thread that serves a connection, in bytes. Memory is used as it is touched. JSON as
 /// deeply nested as it may be takes a fifth of this to decode (without optimisation).
@@ -117,12 +111,17 @@ where
         let request = Request::read(&mut connection, &self.limits, |connection| {
             connection.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
         });
+        let request = request.and_then(|request| self.admit(request, &connection));
         let refused = request.is_err();
         let answer = match request {
-            Ok(request) => answer(PLUGIN_JSON, &self.handle(request)),
+            Ok(request) => {
+                let head_only = request.head_only;
+                self.answer(&self.handle(request), head_only)
+            }
             Err(Refused::Answered { status, why }) => {
                 log::debug!("refused a request: {why}");
-                answer(TEXT, &Response { status, body: format!("{why}\n").into_bytes() })
+                let body = format!("{why}\n").into_bytes();
+                self.answer(&Response { status, content_type: TEXT, body }, false)
             }
             Err(Refused::Gone(error)) => {
                 log::debug!("a client went away: {error}");
@@ -137,12 +136,35 @@ where
         }
     }
 
+    /// What may be read here is not for web pages. They send no `Origin` with a GET to the host that
+    /// they are from, and any name can be made to lead to this host once the page is there (DNS
+    /// rebinding): but the name is told. A POST has its `Origin` always.
+    fn admit(&self, request: Request, connection: &Connection) -> Result<Request, Refused> {
+        if self.limits.methods == Methods::Get && request.named && connection.is_loopback() {
+            return Err(host::refusal());
+        }
+        Ok(request)
+    }
+
     fn handle(&self, request: Request) -> Response {
         let path = request.path.clone();
         catch_unwind(AssertUnwindSafe(|| (self.handler)(request))).unwrap_or_else(|_| {
             log::error!("{path:?} panicked");
-            Response { status: 500, body: br#"{"Err":"internal error, see the log"}"#.to_vec() }
+            let body = br#"{"Err":"internal error, see the log"}"#.to_vec();
+            Response { status: 500, content_type: PLUGIN_JSON, body }
         })
+    }
+
+    fn answer(&self, response: &Response, head_only: bool) -> Vec<u8> {
+        let Response { status, content_type, body } = response;
+        let (reason, length) = (reason(*status), body.len());
+        let mut answer = format!("HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n");
+        if *status == 405 {
+            answer += &format!("Allow: {}\r\n", self.limits.methods.allowed());
+        }
+        answer += &format!("Content-Length: {length}\r\nConnection: close\r\n\r\n");
+        let body = if head_only { &[] } else { body.as_slice() };
+        [answer.as_bytes(), body].concat()
     }
 }
 
@@ -168,18 +190,6 @@ fn is_of_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | Interrupted | PermissionDenied | WouldBlock)
 }
 
-fn answer(content_type: &str, response: &Response) -> Vec<u8> {
-    let Response { status, body } = response;
-    let reason = reason(*status);
-    let allow = if *status == 405 { "Allow: POST\r\n" } else { "" };
-    let head = format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n{allow}\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
-}
-
 /// The text that belongs to a status (RFC 9110, section 15). Nobody needs it.
 fn reason(status: u16) -> &'static str {
     match status {
@@ -190,9 +200,11 @@ fn reason(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         413 => "Content Too Large",
+        421 => "Misdirected Request",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
+        503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "",
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Read};
 
-use super::{Limits, Refused, Request};
+use super::{Limits, Methods, Refused, Request};
 
 /// What dockerd 20.10 sends (recorded), with an empty Host and no Content-Type.
 const ACTIVATE: &str = "POST /Plugin.Activate HTTP/1.1\r\nHost: \r\n\
@@ -48,7 +48,13 @@ impl Read for Drops<'_> {
 #[test]
 fn what_dockerd_sends_is_understood() {
     let request = read(ACTIVATE).unwrap();
-    assert_eq!(request, Request { path: "/Plugin.Activate".to_owned(), body: Vec::new() });
+    let expected = Request {
+        path: "/Plugin.Activate".to_owned(),
+        body: Vec::new(),
+        head_only: false,
+        named: false,
+    };
+    assert_eq!(request, expected);
     assert_eq!(read(post("Content-Length: 4\r\n", "{ } ")).unwrap().body, b"{ } ");
 }
 
@@ -223,5 +229,27 @@ fn only_posts_of_http_1_by_no_browser_are_heard() {
     ];
     for bytes in garbage {
         assert_eq!(refusal(bytes), 400, "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn where_nothing_is_to_be_done_only_gets_and_heads_are_heard() {
+    let limits = Limits { methods: Methods::Get, body: 0, ..Limits::default() };
+    let read =
+        |text: &str| Request::read(&mut text.as_bytes(), &limits, |_| panic!("told to proceed"));
+    let get = read("GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert_eq!((get.path.as_str(), get.head_only, get.named), ("/status", false, false));
+    let head = read("HEAD / HTTP/1.1\r\nHost: rebound.example\r\n\r\n").unwrap();
+    assert_eq!((head.path.as_str(), head.head_only, head.named), ("/", true, true));
+    for (text, expected) in [
+        ("POST / HTTP/1.1\r\n\r\n", 405),
+        ("get / HTTP/1.1\r\n\r\n", 405),
+        ("OPTIONS / HTTP/1.1\r\n\r\n", 405),
+        ("GET / HTTP/1.1\r\nOrigin: null\r\n\r\n", 403),
+        ("GET / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", 413),
+        ("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 413),
+    ] {
+        let Err(Refused::Answered { status, .. }) = read(text) else { panic!("{text:?}") };
+        assert_eq!(status, expected, "{text:?}");
     }
 }

@@ -8,17 +8,17 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// A file that can be read from is waited for.
-pub(super) fn readable(file: BorrowedFd<'_>) -> PollFd<'_> {
+pub(crate) fn readable(file: BorrowedFd<'_>) -> PollFd<'_> {
     PollFd::new(file, PollFlags::POLLIN)
 }
 
 /// A file that can be written to is waited for.
-pub(super) fn writable(file: BorrowedFd<'_>) -> PollFd<'_> {
+pub(crate) fn writable(file: BorrowedFd<'_>) -> PollFd<'_> {
     PollFd::new(file, PollFlags::POLLOUT)
 }
 
 /// Whether the last [`wait`] found the file ready. One that failed is ready: to tell so.
-pub(super) fn is_ready(file: &PollFd<'_>) -> bool {
+pub(crate) fn is_ready(file: &PollFd<'_>) -> bool {
     file.any() == Some(true)
 }
 
@@ -27,7 +27,7 @@ pub(super) fn is_ready(file: &PollFd<'_>) -> bool {
 /// # Errors
 /// [`io::ErrorKind::TimedOut`] from the deadline on, also if a file is ready: who always has
 /// one more byte gets no more time than others.
-pub(super) fn wait(files: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<()> {
+pub(crate) fn wait(files: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<()> {
     loop {
         match poll(files, deadline.map_or(Ok(PollTimeout::NONE), remaining)?) {
             Ok(0) | Err(Errno::EINTR) => {}

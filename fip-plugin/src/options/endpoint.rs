@@ -13,6 +13,9 @@ use super::value::{Subject, boolean, check_names, get};
 use super::{PORTS_MAX, network};
 
 const ADDRESS: &str = "fip.address";
+/// What `fip.address` says of a container that shall have no floating address here, whatever its
+/// label asks for.
+pub const NO_ADDRESS: &str = "none";
 const EGRESS: &str = "fip.egress";
 const PORTS: &str = "fip.ports";
 
@@ -23,8 +26,11 @@ pub(super) const SUBJECT: Subject =
 /// `docker network connect --driver-opt KEY=VALUE` was told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointOptions {
-    /// `fip.address`: the floating addresses; empty where the option is not given.
+    /// `fip.address`: the floating addresses; empty where the option is not given, and where it is
+    /// [`NO_ADDRESS`].
     pub floating: Vec<Floating>,
+    /// Whether a label may say it where `fip.address` is not given.
+    pub label: bool,
     /// `fip.egress`: what the container itself starts leaves with its floating address. On by
     /// default.
     pub egress: bool,
@@ -54,8 +60,11 @@ impl EndpointOptions {
     /// begins with `fip.` and is unknown. Other unknown options are not ours and are ignored.
     pub fn parse(options: &Map<String, Value>) -> Result<Self> {
         check_names(options, &SUBJECT, &network::SUBJECT)?;
+        let none = options.get(ADDRESS).is_some_and(|text| text == NO_ADDRESS);
+        let floating = if none { None } else { get(options, ADDRESS, parse_floating)? };
         Ok(Self {
-            floating: get(options, ADDRESS, parse_floating)?.unwrap_or_default(),
+            floating: floating.unwrap_or_default(),
+            label: !none,
             egress: get(options, EGRESS, boolean)?.unwrap_or(true),
             ports: get(options, PORTS, parse_ports)?.unwrap_or_default(),
         })
@@ -101,7 +110,7 @@ impl EndpointOptions {
 /// What an endpoint without any option has.
 impl Default for EndpointOptions {
     fn default() -> Self {
-        Self { floating: Vec::new(), egress: true, ports: BTreeSet::new() }
+        Self { floating: Vec::new(), label: true, egress: true, ports: BTreeSet::new() }
     }
 }
 

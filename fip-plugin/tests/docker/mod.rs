@@ -3,7 +3,7 @@
 //! An [`Engine`] is a dockerd in the network namespace of a laboratory host, in a [`Machine`]: mount
 //! and process namespaces with a `/run`, an `/etc` and disks of its own. So every path is where it
 //! is on a real host, and nothing is left when the test ends or is killed. A [`Plugin`] is the
-//! driver beside it.
+//! driver beside it, an [`Agent`] the one who connects containers.
 //!
 //! The engine is the one of this host. Another one is had by naming a directory in the environment,
 //! `FIP_ENGINE_USR`, which the machines see as their `/usr`: that of a newer distribution, as made by
@@ -13,6 +13,7 @@
 #![allow(dead_code, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod agent;
 mod daemon;
 mod engine;
 mod machine;
@@ -20,8 +21,10 @@ mod plugin;
 mod seats;
 mod web;
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
+pub(crate) use agent::Agent;
 pub(crate) use engine::{Engine, IMAGE, Options};
 pub(crate) use machine::Machine;
 pub(crate) use plugin::Plugin;
@@ -29,3 +32,19 @@ pub(crate) use web::{Page, fetch, wait_for_page};
 
 /// How long a `docker` command, or the start or the end of a daemon, may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `look` finds what it looks for, and panics with what it saw last if that takes longer
+/// than [`PATIENCE`].
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(seen) => {
+                assert!(Instant::now() < deadline, "in vain for {PATIENCE:?}: {what}: {seen}");
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -30,6 +30,10 @@ impl Dir {
         Self(path)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("docker.sock")
     }
@@ -52,6 +56,7 @@ pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) host: String,
+    pub(crate) body: String,
 }
 
 /// A daemon that speaks HTTP well; what it says is for `answer` to decide, by URL.
@@ -79,8 +84,8 @@ impl Daemon {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let daemon = Self { dir, server: server.clone(), asked: asked.clone() };
         thread::spawn(move || {
-            for request in server.incoming_requests() {
-                asked.lock().unwrap().push(question(&request));
+            for mut request in server.incoming_requests() {
+                asked.lock().unwrap().push(question(&mut request));
                 let (status, body, location) = answer(request.url());
                 let mut response = Response::from_string(body).with_status_code(status);
                 if let Some(location) = location {
@@ -108,12 +113,15 @@ impl Drop for Daemon {
     }
 }
 
-fn question(request: &Request) -> Asked {
+fn question(request: &mut Request) -> Asked {
+    let mut body = String::new();
+    request.as_reader().read_to_string(&mut body).unwrap();
     let host = request.headers().iter().find(|h| h.field.equiv("Host")).unwrap();
     Asked {
         method: request.method().to_string(),
         url: request.url().to_owned(),
         host: host.value.to_string(),
+        body,
     }
 }
 
@@ -140,10 +148,12 @@ pub(crate) fn says(bytes: impl Into<Vec<u8>>) -> Dir {
     })
 }
 
-fn read_question(stream: &mut UnixStream) {
+/// The head of a question; its first line.
+pub(crate) fn read_question(stream: &mut impl Read) -> String {
     let mut question = Vec::new();
     let mut byte = [0];
     while !question.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read > 0) {
         question.push(byte[0]);
     }
+    String::from_utf8_lossy(&question).lines().next().unwrap_or_default().to_owned()
 }

@@ -1,10 +1,17 @@
 //! What is asked of Docker, against daemons that answer as Docker does and against daemons that lie.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod changes;
+mod containers;
 mod events;
+mod followed;
 mod liar;
 mod lies;
+mod networks;
+mod scripted;
+mod source;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

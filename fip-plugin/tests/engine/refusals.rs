@@ -5,7 +5,7 @@ mod addresses;
 #[path = "refusals/networks.rs"]
 mod networks;
 #[path = "refusals/texts.rs"]
-mod texts;
+pub(crate) mod texts;
 
 use std::collections::BTreeSet;
 use std::fs;

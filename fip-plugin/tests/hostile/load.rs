@@ -7,9 +7,9 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use fip_plugin::http::{Limits, Response};
+use fip_plugin::http::Limits;
 
-use crate::server::{Server, alone, ask, echo, http_threads, impatient, post, wait_for};
+use crate::server::{Server, alone, ask, echo, http_threads, impatient, json, post, wait_for};
 
 #[test]
 fn requests_are_handled_at_the_same_time() {
@@ -104,7 +104,7 @@ fn a_client_may_leave_before_its_answer() {
             called.send(()).unwrap();
             gone.lock().unwrap().recv().unwrap();
             // More than any socket buffer holds.
-            return Response { status: 200, body: vec![b'x'; 8 << 20] };
+            return json(vec![b'x'; 8 << 20]);
         }
         echo(request)
     });
@@ -122,7 +122,7 @@ fn a_client_that_does_not_read_its_answer_is_left() {
     let (called, calls) = channel();
     let server = Server::start(impatient(), move |_| {
         called.send(()).unwrap();
-        Response { status: 200, body: vec![b'x'; 8 << 20] }
+        json(vec![b'x'; 8 << 20])
     });
     let mut stream = server.unix();
     stream.write_all(&post("")).unwrap();
@@ -160,7 +160,7 @@ fn memory_stays_within_its_bounds() {
     // what the allocator keeps, and the clients.
     let bound = 2 * limits.connections * (limits.body + limits.head);
     let clients = limits.connections;
-    let server = Server::start(limits, |_| Response { status: 200, body: Vec::new() });
+    let server = Server::start(limits, |_| json(Vec::new()));
     let piece = vec![b'x'; 1 << 20];
     // Forget the highest (proc(5), clear_refs).
     fs::write("/proc/self/clear_refs", "5").unwrap();

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fip_plugin::http::{Limits, Listener, Request, Response, Stop, serve};
+use fip_plugin::http::{Limits, Listener, PLUGIN_JSON, Request, Response, Stop, serve};
 
 /// How long to wait for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -147,7 +147,11 @@ impl Drop for Server {
 }
 
 pub(crate) fn echo(request: Request) -> Response {
-    Response { status: 200, body: request.body }
+    json(request.body)
+}
+
+pub(crate) fn json(body: Vec<u8>) -> Response {
+    Response { status: 200, content_type: PLUGIN_JSON, body }
 }
 
 /// Limits with a short patience, for tests in which it runs out.

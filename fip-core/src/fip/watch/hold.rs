@@ -32,7 +32,7 @@ impl<K: Kernel> Watch<K> {
             Ok(report) => report,
             Err(error) => {
                 // The error to tell is the first one.
-                let _ = self.restore(owners, &addresses);
+                let _ = self.restore(owners, &addresses, &self.impatient());
                 return Err(error);
             }
         };
@@ -49,6 +49,66 @@ impl<K: Kernel> Watch<K> {
         Ok(report)
     }
 
+    /// Makes these all that the owner has of their floating addresses, in one step, and holds them
+    /// from now on. Each is on its own: one that cannot be had is in [`Report::refused`], and not
+    /// held. An address that was yielded to a rival is claimed again.
+    ///
+    /// A rival is waited for as the options say, and meanwhile nothing is repaired.
+    ///
+    /// # Errors
+    /// What the kernel refuses. All of it is held, and tried again with the next repair.
+    pub fn hold_each(
+        &mut self,
+        owner: &Owner,
+        bindings: &[Binding],
+        options: &BindOptions,
+    ) -> Result<Report> {
+        let floating: Vec<IpAddr> = by_address(bindings.iter().cloned()).into_keys().collect();
+        floating.iter().for_each(|address| _ = self.yielded.remove(address));
+        self.exchange_with(owner, &floating, bindings, options)
+    }
+
+    /// Makes these all that the owner has of these floating addresses, in one step: those that are
+    /// held get other workloads, or none. As [`Watch::hold_each`], but an address that was yielded to
+    /// a rival stays so as long as it is desired.
+    ///
+    /// # Errors
+    /// As [`Watch::hold_each`].
+    pub fn exchange(
+        &mut self,
+        owner: &Owner,
+        floating: &[IpAddr],
+        bindings: &[Binding],
+    ) -> Result<Report> {
+        self.exchange_with(owner, floating, bindings, &self.impatient())
+    }
+
+    fn exchange_with(
+        &mut self,
+        owner: &Owner,
+        floating: &[IpAddr],
+        bindings: &[Binding],
+        options: &BindOptions,
+    ) -> Result<Report> {
+        self.owners.insert(owner.clone());
+        self.let_go(floating, |binding| binding.owner() == owner);
+        for (address, list) in by_address(bindings.iter().cloned()) {
+            self.desired.entry(address).or_default().extend(list);
+        }
+        self.yielded.retain(|address| self.desired.contains_key(address));
+        let report = self.restore([owner.clone()].into(), floating, options)?;
+        let refused: Vec<IpAddr> = report.refused.iter().map(|(address, _)| *address).collect();
+        if !refused.is_empty() {
+            self.let_go(&refused, |binding| binding.owner() == owner);
+            // What was there before of one that is refused now must not stay.
+            self.restore([owner.clone()].into(), &refused, options)?;
+        }
+        if self.listen_too(floating).is_err() {
+            self.look_again();
+        }
+        Ok(report)
+    }
+
     /// Unbinds what the owner has of these floating addresses for the workload that has the fixed
     /// ones, and holds it no longer. What is not bound is no error, nor is an address that another
     /// owner has by now.
@@ -56,30 +116,40 @@ impl<K: Kernel> Watch<K> {
     /// # Errors
     /// What the kernel refuses. It is tried again with the next repair.
     pub fn release(&mut self, owner: &Owner, floating: &[IpAddr], fixed: &[IpAddr]) -> Result<()> {
+        self.let_go(floating, |b| b.owner() == owner && fixed.contains(&b.fixed()));
+        self.yielded.retain(|address| self.desired.contains_key(address));
+        self.restore([owner.clone()].into(), floating, &self.impatient()).map(drop)
+    }
+
+    /// Desires these bindings of these addresses no more.
+    fn let_go(&mut self, floating: &[IpAddr], which: impl Fn(&Binding) -> bool) {
         for address in floating {
             if let Some(list) = self.desired.get_mut(address) {
-                list.retain(|b| b.owner() != owner || !fixed.contains(&b.fixed()));
+                list.retain(|binding| !which(binding));
                 if list.is_empty() {
                     self.desired.remove(address);
-                    self.yielded.remove(address);
                 }
             }
         }
-        self.restore([owner.clone()].into(), floating)
     }
 
     /// Makes what these owners have of these addresses what is desired of them.
-    fn restore(&mut self, mut owners: BTreeSet<Owner>, floating: &[IpAddr]) -> Result<()> {
+    fn restore(
+        &mut self,
+        mut owners: BTreeSet<Owner>,
+        floating: &[IpAddr],
+        options: &BindOptions,
+    ) -> Result<Report> {
         let kept = floating.iter().filter(|address| !self.yielded.contains(address));
         let lists = kept.filter_map(|address| self.desired.get(address));
         let bindings: Vec<Binding> = lists.flatten().cloned().collect();
         owners.extend(bindings.iter().map(|binding| binding.owner().clone()));
         let goal = Goal::Restore { owners: &owners, floating, bindings: &bindings };
-        let outcome = self.fips.reach(&goal, &self.impatient());
+        let outcome = self.fips.reach(&goal, options);
         if outcome.is_err() {
             self.look_again();
         }
-        outcome.map(drop)
+        outcome
     }
 
     /// Has everything looked at as soon as may be.

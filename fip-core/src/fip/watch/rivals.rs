@@ -13,6 +13,8 @@ use super::{Event, OnRival, Watch};
 const DEFEND_INTERVAL: Duration = Duration::from_secs(1);
 /// And each time so often, because a neighbour may ignore the first.
 const DEFEND_ROUNDS: u32 = 2;
+/// A challenge of an address is told at most this often: who waits for it asks many times a second.
+const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<K: Kernel> Watch<K> {
     /// Asks the LAN for all addresses that are held: another host may have claimed one before this
@@ -58,20 +60,29 @@ impl<K: Kernel> Watch<K> {
         }
     }
 
-    /// Another host uses an address. One that only asks for it gets the kernel's answer.
+    /// Gives an address up to another host that wants it, as if that host had claimed it: it is
+    /// withdrawn, and stays so until it is desired anew. [`Event::Rival`] tells of it. One that is
+    /// not held is none to give up.
+    pub fn yield_to(&mut self, address: IpAddr, mac: Mac) {
+        let carrier = self.fips.view.as_ref().and_then(|view| {
+            let carrying = view.links.carrying(address).next()?;
+            view.links.with_index(carrying.link).cloned()
+        });
+        if let Some(link) = carrier.filter(|_| self.desired.contains_key(&address)) {
+            self.withdraw(address, &link, mac);
+        }
+    }
+
+    /// Another host uses an address, or wants it.
     pub(super) fn heard(&mut self, sighting: &Sighting) {
         let Sighting { address, mac, probing, .. } = *sighting;
-        let Some(link) = self.carrier(sighting).filter(|_| !probing) else { return };
+        let Some(link) = self.carrier(sighting) else { return };
         if self.fips.macs().contains(&mac) {
             return;
         }
         match self.on_rival {
-            OnRival::Yield => {
-                self.yielded.insert(address);
-                self.fips.announcements.remove(&[address]);
-                self.tell_rival(address, &link, mac);
-                self.repair();
-            }
+            _ if probing => self.tell_challenge(address, &link, mac),
+            OnRival::Yield => self.withdraw(address, &link, mac),
             OnRival::Defend => {
                 let now = Instant::now();
                 let last = self.defended.get(&address).copied();
@@ -80,7 +91,8 @@ impl<K: Kernel> Watch<K> {
                 }
                 let due = last.map_or(now, |last| now.max(last + DEFEND_INTERVAL));
                 self.defended.insert(address, due);
-                self.tell_rival(address, &link, mac);
+                let (name, done) = (link.name.clone(), OnRival::Defend);
+                self.events.push_back(Event::Rival { address, link: name, mac, done });
                 self.fips.announcements.add(&link, &[address], DEFEND_ROUNDS, due);
             }
         }
@@ -95,8 +107,22 @@ impl<K: Kernel> Watch<K> {
         view.links.with_index(sighting.link).cloned()
     }
 
-    fn tell_rival(&mut self, address: IpAddr, link: &Link, mac: Mac) {
-        let (link, done) = (link.name.clone(), self.on_rival);
+    fn withdraw(&mut self, address: IpAddr, link: &Link, mac: Mac) {
+        self.yielded.insert(address);
+        self.fips.announcements.remove(&[address]);
+        let (link, done) = (link.name.clone(), OnRival::Yield);
         self.events.push_back(Event::Rival { address, link, mac, done });
+        self.repair();
+    }
+
+    fn tell_challenge(&mut self, address: IpAddr, link: &Link, mac: Mac) {
+        let now = Instant::now();
+        let lately = |told: &Instant| now < *told + CHALLENGE_INTERVAL;
+        if self.challenged.get(&address).is_some_and(lately) {
+            return;
+        }
+        self.challenged.retain(|_, told| lately(told));
+        self.challenged.insert(address, now);
+        self.events.push_back(Event::Challenged { address, link: link.name.clone(), mac });
     }
 }

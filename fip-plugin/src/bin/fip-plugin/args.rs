@@ -85,7 +85,7 @@ impl Serve {
             uplink: self.uplink.clone(),
             allow: AllowList::union(self.allow.iter().cloned()),
             label: self.label.clone(),
-            docker: Some(Docker::new(&self.docker, DEFAULT_TIMEOUT)?),
+            docker: Some(Docker::from_environment(Some(&self.docker), DEFAULT_TIMEOUT)?),
             claim: Claim { policy: self.rival, window: self.probe, deadline: self.deadline },
             options: Options { mark, allow_legacy_iptables },
         })

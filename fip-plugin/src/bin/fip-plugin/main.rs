@@ -5,7 +5,6 @@
 mod args;
 
 use std::error::Error;
-use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -13,11 +12,10 @@ use std::thread;
 use clap::Parser;
 use fip_core::error::Chain;
 use fip_core::kernel::host::Host;
+use fip_plugin::daemon::{Signals, start_log};
 use fip_plugin::driver::{Driver, Reply};
 use fip_plugin::http::{self, Limits, Listener, Response, Stop};
 use fip_plugin::{notify, proc_sys};
-use log::LevelFilter;
-use nix::sys::signal::{SigSet, Signal};
 
 use args::{Arguments, Command, Serve};
 
@@ -35,7 +33,7 @@ fn main() -> ExitCode {
 
 fn run(serve: Serve) -> Result<(), Box<dyn Error>> {
     // Before any thread is started: threads inherit what is held back.
-    let signals = hold_signals()?;
+    let signals = Signals::hold()?;
     let config = serve.config()?;
     if serve.unlock_proc_sys && proc_sys::make_writable()? {
         log::info!("made /proc/sys writable");
@@ -50,37 +48,14 @@ fn run(serve: Serve) -> Result<(), Box<dyn Error>> {
     let follower = Arc::clone(&driver);
     thread::Builder::new().name("outlets".to_owned()).spawn(move || follower.follow_routes())?;
     let stop = Stop::new()?;
-    end_on(signals, stop.clone())?;
+    let asked = stop.clone();
+    signals.then(move || asked.ask())?;
     listeners.iter().for_each(|listener| log::info!("listening on {listener}"));
     notify::ready()?;
     http::serve(listeners, Limits::default(), &stop, move |request| {
         let Reply { status, body } = driver.call(&request.path, &request.body);
-        Response { status, body }
+        Response { status, content_type: http::PLUGIN_JSON, body }
     })?;
     log::info!("stopped; networks and floating addresses stay");
-    Ok(())
-}
-
-/// To standard error: the service manager adds the time.
-fn start_log(level: LevelFilter) {
-    let mut log = env_logger::Builder::new();
-    log.filter_level(level.min(LevelFilter::Warn)).filter_module("fip_plugin", level);
-    log.format_target(false).init();
-}
-
-fn hold_signals() -> io::Result<SigSet> {
-    let set = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    set.thread_block()?;
-    Ok(set)
-}
-
-/// Asks for the end when one of the signals comes.
-fn end_on(signals: SigSet, stop: Stop) -> io::Result<()> {
-    let wait = move || {
-        if signals.wait().is_ok() {
-            stop.ask();
-        }
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
     Ok(())
 }

@@ -40,8 +40,17 @@ fn an_endpoint_without_options_has_the_defaults() {
     for options in [recorded, object("{}"), object(r#"{"com.example.fip":null}"#)] {
         assert_eq!(EndpointOptions::parse(&options).unwrap(), EndpointOptions::default());
     }
-    let EndpointOptions { floating, egress, ports } = EndpointOptions::default();
-    assert!(floating.is_empty() && egress && ports.is_empty());
+    let EndpointOptions { floating, label, egress, ports } = EndpointOptions::default();
+    assert!(floating.is_empty() && label && egress && ports.is_empty());
+}
+
+#[test]
+fn an_endpoint_without_address_has_none_by_label_either() {
+    let options = parse(json!({ "fip.address": "none" }));
+    assert_eq!(options, EndpointOptions { label: false, ..EndpointOptions::default() });
+    assert!(parse(json!({ "fip.address": "192.168.99.200" })).label);
+    assert_eq!(bind(json!({ "fip.address": "none" })).unwrap(), []);
+    refused(json!({ "fip.address": "none, 192.168.99.200" }));
 }
 
 #[test]

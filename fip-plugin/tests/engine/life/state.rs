@@ -12,7 +12,7 @@ use crate::docker::{Engine, PATIENCE, Plugin};
 use crate::lab::Ns;
 
 /// What is so, in lines.
-type Facts = BTreeSet<String>;
+pub(crate) type Facts = BTreeSet<String>;
 
 /// Looks at a host, with an engine and the plugin.
 pub(crate) struct Inspector<'a> {
@@ -213,15 +213,33 @@ fn facts(word: &Word, bound: &BTreeMap<IpAddr, IpAddr>) -> Facts {
     }
     for (floating, (fixed, network)) in word.bindings(bound) {
         let (family, bits) = if floating.is_ipv4() { (4, 32) } else { (6, 128) };
-        let comment = format!("owner=plugin:{} uplink=eth0", network.short());
-        let (key, value) = (floating.to_string(), fixed.to_string());
-        add(element_fact(&format!("dnat{family}"), &key, &value, &comment));
-        add(element_fact(&format!("snat{family}"), &format!("eth0 . {fixed}"), &key, ""));
+        let owner = format!("plugin:{}", network.short());
+        translation(floating, fixed, &owner).into_iter().for_each(&mut add);
         let subnet = network.subnet(floating.is_ipv4());
         add(element_fact(&format!("hairpin{family}"), &format!("{subnet} . {subnet}"), "", ""));
         add(format!("address {floating}/{bits} dev eth0"));
     }
     facts
+}
+
+/// All that our table translates: the elements of its maps.
+pub(crate) fn translations(host: &Ns) -> Facts {
+    let mut seen = Seen { facts: Facts::new(), bound: BTreeMap::new() };
+    seen.rules(host);
+    let maps = ["element dnat", "element snat", "element port"];
+    seen.facts.retain(|fact| maps.iter().any(|map| fact.starts_with(map)));
+    seen.facts
+}
+
+/// The elements by which a floating address leads to a fixed address, and that one out by it.
+pub(crate) fn translation(floating: IpAddr, fixed: IpAddr, owner: &str) -> [String; 2] {
+    let family = if floating.is_ipv4() { 4 } else { 6 };
+    let (key, value) = (floating.to_string(), fixed.to_string());
+    let comment = format!("owner={owner} uplink=eth0");
+    [
+        element_fact(&format!("dnat{family}"), &key, &value, &comment),
+        element_fact(&format!("snat{family}"), &format!("eth0 . {fixed}"), &key, ""),
+    ]
 }
 
 fn element_fact(set: &str, key: &str, value: &str, comment: &str) -> String {
@@ -233,7 +251,7 @@ fn source_fact(container: &str, source: &str, gateway: &str) -> String {
 }
 
 /// The whole host, as far as it lasts: rules without counters, links, addresses and routes.
-fn blank(host: &Ns) -> String {
+pub(crate) fn blank(host: &Ns) -> String {
     let links = host.ip("-br link show");
     // The carrier of `docker0` comes and goes with its containers.
     let names = links.lines().filter_map(|line| line.split([' ', '@']).next());

@@ -4,7 +4,7 @@ use super::Place;
 use crate::scene::LABEL;
 
 /// What is no address, and a word of the answer to it.
-fn nonsense() -> Vec<(String, &'static str)> {
+pub(crate) fn nonsense() -> Vec<(String, &'static str)> {
     let many = |count: u32| {
         let all = (0..count).map(|n| format!("192.168.{}.{}", 100 + n / 256, n % 256));
         all.collect::<Vec<_>>().join(" ")

@@ -1,13 +1,20 @@
-//! How bytes reach Docker: a socket file or TCP, as a transport of ureq.
+//! How bytes reach the server: over a socket file, TCP, or TLS over TCP, as a transport of ureq.
 //!
 //! `ureq::unversioned` may change with each minor version of ureq, never with a patch (so its
 //! documentation says): hence the dependency is held to one minor version.
 
-use std::io::{self, Read, Write};
+mod deadline;
+mod timed;
+
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, io};
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -16,17 +23,25 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
-use super::address::Address;
+use super::address::{Address, Way};
+use super::switch::Switch;
+use super::tls::Credentials;
+use deadline::Deadline;
+use timed::Timed;
 
 /// Silence after which the kernel asks whether the other host is still there; so often again, nine
 /// times, then the connection has ended.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Connects to the one place where Docker listens, whatever the URI says.
-#[derive(Debug)]
-pub(super) struct ToDocker(pub(super) Address);
+/// Connects to the one place where the server listens, whatever the URI says.
+#[derive(Debug, Clone)]
+pub(super) struct Dial {
+    pub(super) address: Address,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) switch: Switch,
+}
 
-impl Connector for ToDocker {
+impl Connector for Dial {
     type Out = Wire;
 
     fn connect(
@@ -35,15 +50,33 @@ impl Connector for ToDocker {
         _: Option<()>,
     ) -> Result<Option<Wire>, ureq::Error> {
         let deadline = Deadline::of(&details.timeout);
-        let socket = match &self.0 {
-            Address::Unix(path) => connect_unix(path, &deadline)?,
-            Address::Tcp(_) => {
+        let socket = match &self.address.way {
+            Way::Unix(path) => connect_unix(path, &deadline)?,
+            Way::Tcp(_) => {
                 connect_tcp(&details.addrs, &deadline).map_err(|error| deadline.error(error))?
             }
         };
+        let socket = Arc::new(socket);
+        self.switch.admit(&socket)?;
+        let line = self.line(Timed { socket, deadline })?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Wire { socket, buffers }))
+        Ok(Some(Wire { line, buffers }))
+    }
+}
+
+impl Dial {
+    fn line(&self, mut timed: Timed) -> Result<Line, ureq::Error> {
+        let (Some(credentials), Some(host)) = (&self.credentials, self.address.host()) else {
+            return Ok(Line::Plain(timed));
+        };
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(credentials.0.clone(), name);
+        let mut connection = connection.map_err(io::Error::other)?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut timed)?;
+        }
+        Ok(Line::Tls(Box::new(StreamOwned::new(connection, timed))))
     }
 }
 
@@ -58,18 +91,44 @@ impl Resolver for NamesOf {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        match self.0 {
-            Address::Unix(_) => Ok(self.empty()),
-            Address::Tcp(_) => DefaultResolver::default().resolve(uri, config, timeout),
+        match self.0.way {
+            Way::Unix(_) => Ok(self.empty()),
+            Way::Tcp(_) => DefaultResolver::default().resolve(uri, config, timeout),
         }
     }
 }
 
-/// One connection to Docker.
+/// One connection.
 #[derive(Debug)]
 pub(super) struct Wire {
-    socket: Socket,
+    line: Line,
     buffers: LazyBuffers,
+}
+
+/// What the bytes go through.
+enum Line {
+    Plain(Timed),
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+impl Line {
+    /// Limits what comes next.
+    fn limit(&mut self, timeout: &NextTimeout) {
+        let deadline = Deadline::of(timeout);
+        match self {
+            Self::Plain(timed) => timed.deadline = deadline,
+            Self::Tls(stream) => stream.sock.deadline = deadline,
+        }
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain(_) => "Plain",
+            Self::Tls(_) => "Tls",
+        })
+    }
 }
 
 impl Transport for Wire {
@@ -78,21 +137,22 @@ impl Transport for Wire {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        let deadline = Deadline::of(&timeout);
-        let mut rest = &self.buffers.output()[..amount];
-        while !rest.is_empty() {
-            match deadline.run(&mut self.socket, |socket| socket.write(rest))? {
-                0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                sent => rest = &rest[sent..],
-            }
+        self.line.limit(&timeout);
+        let bytes = &self.buffers.output()[..amount];
+        match &mut self.line {
+            Line::Plain(timed) => timed.write_all(bytes)?,
+            Line::Tls(stream) => stream.write_all(bytes)?,
         }
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let deadline = Deadline::of(&timeout);
+        self.line.limit(&timeout);
         let room = self.buffers.input_append_buf();
-        let amount = deadline.run(&mut self.socket, |socket| socket.read(room))?;
+        let amount = match &mut self.line {
+            Line::Plain(timed) => timed.read(room)?,
+            Line::Tls(stream) => stream.read(room)?,
+        };
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
@@ -103,65 +163,12 @@ impl Transport for Wire {
     }
 }
 
-/// A point in time after which nothing is waited for, and ureq's name for it.
-struct Deadline {
-    at: Option<Instant>,
-    reason: ureq::Timeout,
-}
-
-impl Deadline {
-    fn of(timeout: &NextTimeout) -> Self {
-        let after = (!timeout.after.is_not_happening()).then_some(*timeout.after);
-        Self { at: after.and_then(|t| Instant::now().checked_add(t)), reason: timeout.reason }
-    }
-
-    /// The time that is left; `None` is for ever.
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.at.map(|at| at.saturating_duration_since(Instant::now()));
-        match left {
-            Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
-            left => Ok(left),
-        }
-    }
-
-    /// A connect, read or write that signals do not end, but the deadline does.
-    fn run<T>(
-        &self,
-        socket: &mut Socket,
-        mut operation: impl FnMut(&mut Socket) -> io::Result<T>,
-    ) -> Result<T, ureq::Error> {
-        loop {
-            let limited = self.left().and_then(|left| limit(socket, left));
-            match limited.and_then(|()| operation(socket)) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => return done.map_err(|error| self.error(error)),
-            }
-        }
-    }
-
-    /// The kernel says `EAGAIN` when the time of a socket is up.
-    fn error(&self, error: io::Error) -> ureq::Error {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                ureq::Error::Timeout(self.reason)
-            }
-            _ => ureq::Error::Io(error),
-        }
-    }
-}
-
-/// Limits the next operation; `None` is for ever.
-fn limit(socket: &Socket, time: Option<Duration>) -> io::Result<()> {
-    socket.set_read_timeout(time)?;
-    socket.set_write_timeout(time)
-}
-
 /// Connects to a socket file. A daemon that accepts nobody lets `connect` wait once its backlog is
 /// full; the send timeout of the socket ends that too (`unix_stream_connect` of the kernel).
 fn connect_unix(path: &Path, deadline: &Deadline) -> Result<Socket, ureq::Error> {
     let to = SockAddr::unix(path)?;
-    let mut socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    deadline.run(&mut socket, |socket| socket.connect(&to))?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    deadline.run(&socket, |socket| socket.connect(&to))?;
     Ok(socket)
 }
 

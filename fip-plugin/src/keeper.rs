@@ -1,4 +1,4 @@
-//! The thread that holds all bindings of the plugin: what others undo (`nft flush ruleset`, a
+//! The thread that holds all bindings of a program: what others undo (`nft flush ruleset`, a
 //! firewall's restart) is done again at once, and a rival's newer claim is yielded to.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 type Task<K> = Box<dyn FnOnce(&mut Watch<K>) + Send>;
 
 /// The way to the thread. It ends with this.
-pub(super) struct Keeper<K: Kernel> {
+pub(crate) struct Keeper<K: Kernel> {
     tasks: Sender<Task<K>>,
     waker: Waker,
 }
@@ -27,35 +27,42 @@ where
     K: Kernel + Send + 'static,
     K::Monitor: Send,
 {
-    /// Starts the thread, which holds these of these owners, and none of theirs besides.
-    pub(super) fn start(
+    /// Starts the thread, which holds these of these owners, and none of theirs besides. What
+    /// happens is told to `heard`, in that thread.
+    pub(crate) fn start(
         fips: FloatingIps<K>,
         owners: Vec<Owner>,
         desired: Vec<Binding>,
+        options: BindOptions,
+        heard: impl FnMut(&Event) + Send + 'static,
     ) -> Result<Self> {
-        let watch = fips.watch(owners, desired, BindOptions::default(), OnRival::Yield)?;
+        let watch = fips.watch(owners, desired, options, OnRival::Yield)?;
         let waker = watch.waker();
         let (tasks, queue) = channel();
         let thread = thread::Builder::new().name("keeper".to_owned());
-        let started = thread.spawn(move || keep(watch, &queue));
+        let started = thread.spawn(move || keep(watch, &queue, heard));
         started.map_err(|error| Error::kernel("start a thread", error))?;
         Ok(Self { tasks, waker })
     }
 
     /// Has the thread do something, and waits for it.
-    pub(super) fn run<T: Send + 'static>(
+    pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Watch<K>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let gone = || Error::Busy("the plugin is about to stop".to_owned());
         let (answer, done) = channel();
-        let task = Box::new(move |watch: &mut Watch<K>| {
+        self.send(move |watch| {
             // Who does not wait for the answer any more has no use for it.
             let _ = answer.send(work(watch));
-        });
-        self.tasks.send(task).map_err(|_| gone())?;
-        self.waker.wake();
+        })?;
         done.recv().map_err(|_| gone())?
+    }
+
+    /// Has the thread do something, some time.
+    pub(crate) fn send(&self, work: impl FnOnce(&mut Watch<K>) + Send + 'static) -> Result<()> {
+        self.tasks.send(Box::new(work)).map_err(|_| gone())?;
+        self.waker.wake();
+        Ok(())
     }
 }
 
@@ -67,21 +74,25 @@ impl<K: Kernel> Drop for Keeper<K> {
     }
 }
 
+fn gone() -> Error {
+    Error::Busy("this program is about to stop".to_owned())
+}
+
 /// How addresses are bound that were found free before.
-pub(super) fn claimed() -> BindOptions {
+pub(crate) fn claimed() -> BindOptions {
     let claim = Claim { policy: RivalPolicy::TakeOver, ..Claim::default() };
     BindOptions { claim, ..BindOptions::default() }
 }
 
-fn keep<K: Kernel>(mut watch: Watch<K>, queue: &Receiver<Task<K>>) {
+fn keep<K: Kernel>(mut watch: Watch<K>, queue: &Receiver<Task<K>>, mut heard: impl FnMut(&Event)) {
     use std::sync::mpsc::TryRecvError::Disconnected;
-    // While no plugin ran here, nobody yielded.
+    // While no such program ran here, nobody yielded.
     if let Err(error) = watch.look_for_rivals() {
         log::warn!("no search for other hosts with our addresses: {}", Chain(&error));
     }
     loop {
         match watch.next(None) {
-            Ok(event) => event.iter().for_each(tell),
+            Ok(event) => event.iter().for_each(&mut heard),
             Err(error) => {
                 log::error!("the kernel's notifications cannot be read: {}", Chain(&error));
                 thread::sleep(PAUSE);
@@ -97,7 +108,8 @@ fn keep<K: Kernel>(mut watch: Watch<K>, queue: &Receiver<Task<K>>) {
     }
 }
 
-fn tell(event: &Event) {
+/// Tells in the log what happened; a failure in the words of `explain`.
+pub(crate) fn note(event: &Event, explain: impl Fn(&Error) -> String) {
     match event {
         Event::Repaired(report) => {
             report.changes.iter().for_each(|change| log::warn!("repaired: {change}"));
@@ -109,12 +121,15 @@ fn tell(event: &Event) {
             log::info!("{link} has carrier again: {addresses} addresses announced");
         }
         Event::Warning(warning) => log::info!("{warning}"),
-        Event::Failed(error) => log::warn!("{}", super::failure::with_hint(error)),
+        Event::Failed(error) => log::warn!("{}", explain(error)),
+        Event::Challenged { address, link, mac } => {
+            log::debug!("{mac} asks for {address} on {link}");
+        }
         Event::Woken => {}
     }
 }
 
 /// How long something took, in milliseconds, for the log.
-pub(super) fn since(began: Instant) -> String {
+pub(crate) fn since(began: Instant) -> String {
     format!("{:.1} ms", began.elapsed().as_secs_f64() * 1e3)
 }

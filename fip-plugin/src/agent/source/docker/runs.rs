@@ -1,0 +1,91 @@
+//! How often a container was started.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bell::News;
+use crate::docker::Container;
+
+/// Counts the starts of containers: those that Docker told, and those that can only be concluded.
+#[derive(Debug, Default)]
+pub(in crate::agent::source) struct Runs(BTreeMap<String, Run>);
+
+#[derive(Debug, Default)]
+struct Run {
+    count: u64,
+    running: bool,
+    endpoints: BTreeSet<String>,
+}
+
+impl Runs {
+    /// The number of a container's run: another one after each start. A start that Docker may have
+    /// told in vain shows in that all its endpoints are new ones.
+    pub(in crate::agent::source) fn seen(&mut self, container: &Container, news: &News) -> u64 {
+        let endpoints = container.networks.values().map(|its| &its.endpoint_id);
+        let endpoints: BTreeSet<_> = endpoints.filter(|id| !id.is_empty()).cloned().collect();
+        let Some(before) = self.0.get_mut(&container.id) else {
+            let run = Run { count: 0, running: container.running, endpoints };
+            self.0.insert(container.id.clone(), run);
+            return 0;
+        };
+        let others = !endpoints.is_empty() && endpoints.is_disjoint(&before.endpoints);
+        let began = container.running && (!before.running || news.gap && others);
+        let told = news.starts.get(&container.id).copied().unwrap_or_default();
+        let count = before.count + told.max(u64::from(began));
+        *before = Run { count, running: container.running, endpoints };
+        count
+    }
+
+    /// Forgets all other containers.
+    pub(in crate::agent::source) fn forget_all_but(&mut self, ids: &[String]) {
+        let ids: BTreeSet<&String> = ids.iter().collect();
+        self.0.retain(|id, _| ids.contains(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::Attachment;
+
+    fn container(running: bool, endpoints: &[&str]) -> Container {
+        let networks = endpoints.iter().enumerate().map(|(number, endpoint)| {
+            let endpoint_id = (*endpoint).to_owned();
+            (number.to_string(), Attachment { endpoint_id, ..Attachment::default() })
+        });
+        let networks = networks.collect();
+        Container { id: "c".to_owned(), running, networks, ..Container::default() }
+    }
+
+    fn told(starts: u64) -> News {
+        News { starts: [("c".to_owned(), starts)].into(), ..News::default() }
+    }
+
+    fn gap() -> News {
+        News { gap: true, ..News::default() }
+    }
+
+    #[test]
+    fn every_start_counts_and_nothing_else() {
+        let mut runs = Runs::default();
+        let none = News::default();
+        assert_eq!(runs.seen(&container(false, &[""]), &none), 0);
+        assert_eq!(runs.seen(&container(true, &["a"]), &told(1)), 1);
+        assert_eq!(runs.seen(&container(true, &["b"]), &none), 1, "reconnected, all was told");
+        assert_eq!(runs.seen(&container(true, &["b", "c"]), &gap()), 1, "connected unseen");
+        assert_eq!(runs.seen(&container(true, &["c", "d"]), &gap()), 1, "moved unseen");
+        assert_eq!(runs.seen(&container(true, &["e", "f"]), &gap()), 2, "restarted unseen");
+        assert_eq!(runs.seen(&container(true, &["g"]), &told(3)), 5, "restarted three times");
+        assert_eq!(runs.seen(&container(false, &[]), &none), 5);
+        assert_eq!(runs.seen(&container(true, &[]), &gap()), 6, "started unseen");
+        assert_eq!(runs.seen(&container(true, &[]), &gap()), 6, "it has no network at all");
+        assert_eq!(runs.seen(&container(false, &[]), &told(1)), 7, "it ended at once");
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let mut runs = Runs::default();
+        runs.seen(&container(true, &[]), &told(1));
+        runs.forget_all_but(&["other".to_owned()]);
+        assert!(runs.0.is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+//! What the agent does while nothing happens.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::lab::udp_whoami;
+
+const FAMILY: Family = Family::V4;
+
+/// How long nothing may happen. Who looks every two seconds, as agents of old did, is seen.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// How often any thread of the process went to sleep so far.
+fn sleeps(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let count = |task: fs::DirEntry| {
+        let status = fs::read_to_string(task.path().join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    tasks.filter_map(|task| count(task.ok()?)).sum()
+}
+
+/// Waits for a time in which no thread woke up.
+#[track_caller]
+fn assert_comes_to_rest(agent: &Agent) {
+    let begun = Instant::now();
+    let mut seen = Vec::new();
+    loop {
+        let before = sleeps(agent.pid());
+        thread::sleep(QUIET);
+        let woken = sleeps(agent.pid()) - before;
+        if woken == 0 {
+            return;
+        }
+        seen.push(woken);
+        assert!(begun.elapsed() < QUIET * 6, "woken up all the time: {seen:?} in {QUIET:?} each");
+    }
+}
+
+#[test]
+fn nothing_wakes_it_up() {
+    let mut scene = Scene::new(Kind::Rancher);
+    let old = scene.begin(FAMILY);
+    assert_comes_to_rest(scene.a.agent());
+    assert_comes_to_rest(scene.b.agent());
+    // And it is awake when it must be.
+    let new = scene.b.run("new", 2);
+    drop(old);
+    scene.tell(&[new.job(&scene.b, floating(FAMILY))]);
+    scene.b.agent().wait_for_state(floating(FAMILY), "bound");
+    assert_eq!(udp_whoami(&scene.client, (floating(FAMILY), 80)).unwrap().name, "new");
+}
+
+/// A source that fails is asked ever more rarely.
+#[test]
+fn a_source_that_fails_keeps_nobody_busy() {
+    let mut scene = Scene::new(Kind::Rancher);
+    let _old = scene.begin(FAMILY);
+    let (agent, service) = (scene.a.agent(), scene.a.teller.service());
+    service.fault("*", crate::metadata::Fault::Status(500));
+    service.reload();
+    agent.wait_until("failures", |report| report.counters.source_failures >= 5);
+    let before = service.asked().len();
+    thread::sleep(QUIET);
+    let asked = service.asked().len() - before;
+    assert!(asked <= 4, "{asked} questions in {QUIET:?}");
+}
+
+/// A version that changes at every poll is looked at once a second: three questions each time.
+#[test]
+fn a_service_that_never_rests_burns_nothing() {
+    let mut scene = Scene::new(Kind::Rancher);
+    let _old = scene.begin(FAMILY);
+    let (agent, service) = (scene.a.agent(), scene.a.teller.service());
+    let before = scene.a.made();
+    service.never_rest();
+    let reconciles = agent.report().counters.reconciles;
+    let (asked, woken) = (service.asked().len(), sleeps(agent.pid()));
+    thread::sleep(QUIET);
+    let (asked, woken) = (service.asked().len() - asked, sleeps(agent.pid()) - woken);
+    println!("{asked} questions, {woken} times asleep in {QUIET:?}");
+    // Four at once, then one a second, and one that was on its way.
+    let most = 3 * (4 + QUIET.as_secs() + 1);
+    assert!(asked as u64 <= most, "{asked} questions in {QUIET:?}");
+    assert!(woken <= most * 40, "{woken} times asleep in {QUIET:?}");
+    assert!(agent.report().counters.reconciles > reconciles, "it does not look");
+    assert_eq!(scene.a.made(), before);
+    service.heal();
+    assert_comes_to_rest(agent);
+}

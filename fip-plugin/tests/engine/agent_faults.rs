@@ -1,0 +1,210 @@
+//! What is right again, or still, after dockerd, the plugin or the events failed.
+
+use crate::agent_proxy::{Events, Proxy, THROUGH_PROXY};
+use crate::agent_scene::{AgentScene, Attach};
+use crate::docker::{Agent, Engine, Options, eventually, fetch, wait_for_page};
+use crate::scene::{LABEL, v4, visit};
+
+const LIVE: Options = Options { live_restore: true, bip: "172.17.0.1/16", more: "" };
+
+#[test]
+fn dockerd_stops_with_its_containers_and_starts_with_them() {
+    for attach in Attach::BOTH {
+        let scene = AgentScene::new(attach);
+        let AgentScene { agent, engine, .. } = &scene;
+        let label = format!("--label {LABEL}=192.168.99.200 --restart always");
+        engine.web("always", &label, "always");
+        scene.web("once", v4(201));
+        scene.has(&[(v4(200), "always"), (v4(201), "once")]);
+
+        for end in [Engine::stop, Engine::kill] {
+            end(engine);
+            eventually("the agent is not well", || {
+                let (code, text) = agent.get("/healthz");
+                (code == 503).then_some(()).ok_or(text)
+            });
+            Agent::run(engine, "status").exits(1);
+            engine.up();
+            scene.has(&[(v4(200), "always")]);
+            agent.wait_for_state("always", "bound");
+            agent.wait_for_state("once", "stopped");
+            Agent::run(engine, "status").exits(0);
+            engine.docker_ok("start once");
+            scene.has(&[(v4(200), "always"), (v4(201), "once")]);
+        }
+    }
+}
+
+#[test]
+fn containers_that_live_on_keep_their_addresses_while_dockerd_is_down() {
+    for attach in Attach::BOTH {
+        let scene = AgentScene::with(attach, &LIVE, "");
+        let AgentScene { agent, engine, client, host, .. } = &scene;
+        scene.web("c1", v4(200));
+        scene.has(&[(v4(200), "c1")]);
+        let table = || host.nft("-s list table inet fip");
+        let before = table();
+        for end in [Engine::stop, Engine::kill] {
+            let since = agent.log().len();
+            end(engine);
+            agent.wait_for_line(since, &["the source fails", "docker.sock"]);
+            assert_eq!(visit(client, v4(200), "c1"), Ok(v4(1)));
+            // One that knows nothing yet does not know better.
+            agent.kill();
+            agent.up();
+            eventually("it asks dockerd", || {
+                let failures = agent.status().counters.source_failures;
+                (failures > 1).then_some(()).ok_or(failures.to_string())
+            });
+            let told = Agent::run(engine, "status").exits(1);
+            assert!(told.stdout.contains("never answered"), "{}", told.stdout);
+            assert_eq!(visit(client, v4(200), "c1"), Ok(v4(1)));
+            assert_eq!(table(), before);
+            engine.up();
+            agent.wait_for_state("c1", "bound");
+            scene.has(&[(v4(200), "c1")]);
+            assert_eq!(table(), before);
+        }
+        engine.kill();
+        engine.up();
+        engine.docker_ok("rm --force c1");
+        scene.has(&[]);
+    }
+}
+
+#[test]
+fn what_happened_to_containers_while_dockerd_was_down_is_found() {
+    let scene = AgentScene::with(Attach::Direct, &LIVE, "");
+    let AgentScene { agent, engine, .. } = &scene;
+    scene.web("dies", v4(200));
+    scene.web("lives", v4(201));
+    scene.has(&[(v4(200), "dies"), (v4(201), "lives")]);
+    let pid = engine.inspect("container dies")["State"]["Pid"].to_string();
+    engine.kill();
+    engine.machine().bash(r#"kill -s KILL "$1""#, &[&pid]);
+    engine.up();
+    scene.has(&[(v4(201), "lives")]);
+    agent.wait_for_state("dies", "stopped");
+}
+
+#[test]
+fn without_the_plugin_containers_wait_and_others_keep_what_they_have() {
+    let scene = AgentScene::new(Attach::Network);
+    let AgentScene { agent, engine, client, plugin, .. } = &scene;
+    let plugin = plugin.as_ref().unwrap();
+    scene.web("c1", v4(200));
+    scene.has(&[(v4(200), "c1")]);
+    plugin.restart();
+    scene.has(&[(v4(200), "c1")]);
+    plugin.kill();
+    scene.web("c2", v4(201));
+    wait_for_page(client, v4(200), "c1");
+    assert!(fetch(client, v4(201)).is_err());
+    plugin.up();
+    scene.has(&[(v4(200), "c1"), (v4(201), "c2")]);
+    agent.wait_for_state("c2", "bound");
+    engine.docker_ok("rm --force c1 c2");
+    scene.has(&[]);
+}
+
+#[test]
+fn a_plugin_that_comes_later_is_waited_for() {
+    let scene = AgentScene::new(Attach::Network);
+    let AgentScene { agent, engine, plugin, .. } = &scene;
+    let plugin = plugin.as_ref().unwrap();
+    plugin.stop();
+    scene.web("c1", v4(200));
+    let told = agent.wait_for_why("c1", "fip");
+    assert_eq!(told.state, "waiting");
+    plugin.up();
+    scene.has(&[(v4(200), "c1")]);
+    engine.docker_ok("rm --force c1");
+    scene.has(&[]);
+}
+
+#[test]
+fn events_that_are_lost_or_cut_are_made_up_for() {
+    for attach in Attach::BOTH {
+        let mut proxy = None;
+        let args = format!("{THROUGH_PROXY} --resync 2s");
+        let scene = AgentScene::prepared(attach, &Options::default(), &args, |engine| {
+            proxy = Some(Proxy::start(engine));
+        });
+        let (proxy, agent) = (proxy.unwrap(), &scene.agent);
+        eventually("the agent listens", || (proxy.streams() > 0).then_some(()).ok_or("no".into()));
+        scene.web("c1", v4(200));
+        scene.has(&[(v4(200), "c1")]);
+
+        proxy.set(Events::Lose);
+        scene.web("c2", v4(201));
+        scene.has(&[(v4(200), "c1"), (v4(201), "c2")]);
+        scene.engine.docker_ok("stop c1");
+        scene.has(&[(v4(201), "c2")]);
+
+        let streams = proxy.streams();
+        proxy.set(Events::Cut);
+        scene.engine.docker_ok("start c1");
+        scene.has(&[(v4(200), "c1"), (v4(201), "c2")]);
+        assert_eq!(proxy.events(), Events::Pass, "one was cut");
+        eventually("it listens again", || {
+            (proxy.streams() > streams).then_some(()).ok_or("not yet".to_owned())
+        });
+        scene.engine.docker_ok("stop c2");
+        scene.has(&[(v4(200), "c1")]);
+
+        let since = agent.log().len();
+        proxy.close();
+        scene.engine.docker_ok("rm --force c1");
+        scene.engine.docker_ok("start c2");
+        agent.wait_for_line(since, &["the source fails", "proxy.sock"]);
+        proxy.open();
+        agent.wait_for_line(since, &["the source answers again"]);
+        scene.has(&[(v4(201), "c2")]);
+        scene.engine.docker_ok("rm --force c2");
+        scene.has(&[]);
+    }
+}
+
+#[test]
+fn after_a_power_failure_everything_comes_back() {
+    for attach in Attach::BOTH {
+        let scene = AgentScene::new(attach);
+        let AgentScene { agent, engine, plugin, .. } = &scene;
+        let label = format!("--label {LABEL}=192.168.99.200 --restart always");
+        engine.web("always", &label, "always");
+        scene.web("once", v4(201));
+        scene.has(&[(v4(200), "always"), (v4(201), "once")]);
+        engine.power_cycle();
+        agent.lost_power();
+        // The agent is first: it waits for the others.
+        agent.up();
+        if let Some(plugin) = plugin {
+            plugin.lost_power();
+            plugin.up();
+        }
+        engine.up();
+        scene.has(&[(v4(200), "always")]);
+        engine.docker_ok("start once");
+        scene.has(&[(v4(200), "always"), (v4(201), "once")]);
+    }
+}
+
+#[test]
+fn without_a_source_everything_is_held_until_the_time_for_that_is_over() {
+    let mut proxy = None;
+    let args = format!("{THROUGH_PROXY} --hold-for 3s");
+    let scene = AgentScene::prepared(Attach::Direct, &Options::default(), &args, |engine| {
+        proxy = Some(Proxy::start(engine));
+    });
+    let (proxy, agent) = (proxy.unwrap(), &scene.agent);
+    scene.web("c1", v4(200));
+    scene.has(&[(v4(200), "c1")]);
+    let since = agent.log().len();
+    proxy.close();
+    agent.wait_for_line(since, &["the source fails", "stays bound"]);
+    agent.wait_for_line(since, &["--hold-for", "let go"]);
+    scene.has(&[]);
+    assert_eq!(agent.status().moves.last().unwrap().event, "left");
+    proxy.open();
+    scene.has(&[(v4(200), "c1")]);
+}
