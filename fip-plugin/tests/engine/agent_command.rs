@@ -141,7 +141,9 @@ fn the_label_may_have_other_names() {
     for (name, label, number) in [("one", "a", 201), ("two", "b", 202)] {
         scene.engine.web(name, &format!("--label org.example.{label}={}", v4(number)), name);
     }
+    scene.engine.web("near", "--label org.example.ab=192.168.99.203", "near");
     scene.has(&[(v4(201), "one"), (v4(202), "two")]);
+    assert_eq!(scene.agent.status().workloads.len(), 2);
 }
 
 #[test]

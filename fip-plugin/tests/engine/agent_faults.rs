@@ -122,46 +122,77 @@ fn a_plugin_that_comes_later_is_waited_for() {
     scene.has(&[]);
 }
 
+/// An agent that asks Docker through a proxy, with these further arguments, and listens.
+fn behind_a_proxy(attach: Attach, args: &str) -> (AgentScene, Proxy) {
+    let mut proxy = None;
+    let args = format!("{THROUGH_PROXY} {args}");
+    let scene = AgentScene::prepared(attach, &Options::default(), &args, |engine| {
+        proxy = Some(Proxy::start(engine));
+    });
+    let proxy = proxy.unwrap();
+    wait_for_stream(&proxy, 1);
+    (scene, proxy)
+}
+
+fn wait_for_stream(proxy: &Proxy, number: usize) {
+    eventually(&format!("the agent listens to events, time {number}"), || {
+        let streams = proxy.streams();
+        (streams >= number).then_some(()).ok_or(streams.to_string())
+    });
+}
+
 #[test]
-fn events_that_are_lost_or_cut_are_made_up_for() {
+fn events_that_are_lost_are_made_up_for_by_a_list() {
     for attach in Attach::BOTH {
-        let mut proxy = None;
-        let args = format!("{THROUGH_PROXY} --resync 2s");
-        let scene = AgentScene::prepared(attach, &Options::default(), &args, |engine| {
-            proxy = Some(Proxy::start(engine));
-        });
-        let (proxy, agent) = (proxy.unwrap(), &scene.agent);
-        eventually("the agent listens", || (proxy.streams() > 0).then_some(()).ok_or("no".into()));
+        let (scene, proxy) = behind_a_proxy(attach, "--resync 2s");
         scene.web("c1", v4(200));
         scene.has(&[(v4(200), "c1")]);
-
         proxy.set(Events::Lose);
         scene.web("c2", v4(201));
         scene.has(&[(v4(200), "c1"), (v4(201), "c2")]);
         scene.engine.docker_ok("stop c1");
         scene.has(&[(v4(201), "c2")]);
+        scene.engine.docker_ok("rm --force c1 c2");
+        scene.has(&[]);
+        assert_eq!((proxy.events(), proxy.streams()), (Events::Lose, 1));
+    }
+}
 
-        let streams = proxy.streams();
-        proxy.set(Events::Cut);
-        scene.engine.docker_ok("start c1");
-        scene.has(&[(v4(200), "c1"), (v4(201), "c2")]);
-        assert_eq!(proxy.events(), Events::Pass, "one was cut");
-        eventually("it listens again", || {
-            (proxy.streams() > streams).then_some(()).ok_or("not yet".to_owned())
-        });
-        scene.engine.docker_ok("stop c2");
+#[test]
+fn a_stream_of_events_that_ends_in_the_middle_of_a_line_is_made_up_for_by_a_list() {
+    for attach in Attach::BOTH {
+        let (scene, proxy) = behind_a_proxy(attach, "");
+        for number in 1..=3 {
+            proxy.set(Events::Cut);
+            scene.web("c1", v4(200));
+            scene.has(&[(v4(200), "c1")]);
+            assert_eq!(proxy.events(), Events::Pass, "one was cut");
+            wait_for_stream(&proxy, 2 * number);
+            proxy.set(Events::Cut);
+            scene.engine.docker_ok("rm --force c1");
+            scene.has(&[]);
+            wait_for_stream(&proxy, 2 * number + 1);
+        }
+    }
+}
+
+#[test]
+fn what_happens_while_nobody_answers_is_found_when_somebody_does() {
+    for attach in Attach::BOTH {
+        let (scene, proxy) = behind_a_proxy(attach, "");
+        let AgentScene { agent, engine, .. } = &scene;
+        scene.web("c1", v4(200));
+        scene.web("c2", v4(201));
+        engine.docker_ok("stop c2");
         scene.has(&[(v4(200), "c1")]);
-
         let since = agent.log().len();
         proxy.close();
-        scene.engine.docker_ok("rm --force c1");
-        scene.engine.docker_ok("start c2");
+        engine.docker_ok("rm --force c1");
+        engine.docker_ok("start c2");
         agent.wait_for_line(since, &["the source fails", "proxy.sock"]);
         proxy.open();
         agent.wait_for_line(since, &["the source answers again"]);
         scene.has(&[(v4(201), "c2")]);
-        scene.engine.docker_ok("rm --force c2");
-        scene.has(&[]);
     }
 }
 
@@ -191,12 +222,8 @@ fn after_a_power_failure_everything_comes_back() {
 
 #[test]
 fn without_a_source_everything_is_held_until_the_time_for_that_is_over() {
-    let mut proxy = None;
-    let args = format!("{THROUGH_PROXY} --hold-for 3s");
-    let scene = AgentScene::prepared(Attach::Direct, &Options::default(), &args, |engine| {
-        proxy = Some(Proxy::start(engine));
-    });
-    let (proxy, agent) = (proxy.unwrap(), &scene.agent);
+    let (scene, proxy) = behind_a_proxy(Attach::Direct, "--hold-for 3s");
+    let agent = &scene.agent;
     scene.web("c1", v4(200));
     scene.has(&[(v4(200), "c1")]);
     let since = agent.log().len();

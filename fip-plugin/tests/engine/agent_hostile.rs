@@ -6,7 +6,7 @@ use crate::refusals::texts::nonsense;
 use crate::scene::v4;
 
 /// The addresses that may be claimed, where it matters.
-const ALLOW: &str = "--allow 192.168.99.0/25 --allow 192.168.99.192/26";
+const ALLOW: &str = "--allow 192.168.99.0/25 --allow 192.168.99.192/26,2001:db8:99::/64";
 
 #[test]
 fn what_is_no_address_is_refused_with_the_reason_and_concerns_nobody_else() {
@@ -55,6 +55,7 @@ fn addresses_that_are_not_to_be_had_are_refused_with_the_reason() {
             ("last", "192.168.99.255", "it is the broadcast address"),
             ("host", "192.168.99.11", "host"),
             ("gateway", "192.168.99.254", "gateway"),
+            ("six", "2001:db8:99::200", "no IPv6 address"),
         ];
         for (name, label, _) in forbidden {
             scene.asks(name, label);

@@ -1,7 +1,10 @@
 //! Who else has, or wants, an address of this host.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::agent_scene::{AgentScene, Attach};
 use crate::docker::{Agent, Options, Plugin, wait_for_page};
+use crate::lab::wait_for;
 use crate::scene::{LABEL, v4};
 
 #[test]
@@ -32,6 +35,39 @@ fn of_two_with_one_address_the_older_has_it_and_the_younger_gets_it_when_that_st
         engine.docker_ok("rm --force younger");
         scene.has(&[(v4(200), "older")]);
     }
+}
+
+#[test]
+fn of_two_that_begin_at_once_the_older_has_the_address() {
+    for attach in Attach::BOTH {
+        let scene = AgentScene::new(attach);
+        let AgentScene { agent, engine, .. } = &scene;
+        agent.stop();
+        // The last one to be started is the oldest.
+        scene.web("oldest", v4(200));
+        engine.docker_ok("stop oldest");
+        wait_for_the_next_second();
+        scene.web("older", v4(200));
+        wait_for_the_next_second();
+        scene.web("younger", v4(200));
+        engine.docker_ok("start oldest");
+        agent.up();
+        scene.has(&[(v4(200), "oldest")]);
+        agent.wait_for_state("older", "refused");
+        agent.wait_for_state("younger", "refused");
+        agent.stop();
+        engine.docker_ok("rm --force oldest");
+        agent.up();
+        scene.has(&[(v4(200), "older")]);
+        agent.wait_for_state("younger", "refused");
+    }
+}
+
+/// Docker tells the age of a container in seconds.
+fn wait_for_the_next_second() {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let then = now();
+    wait_for("the clock to go on", || (now() > then).then_some(()));
 }
 
 #[test]

@@ -28,7 +28,7 @@ use fip_core::kernel::{Kernel, Mac};
 use fip_core::{Binding, FloatingIps, LinkName, Options, Owner};
 
 use super::{Actuator, Bell, Failure, Held, Holder, Progress};
-use crate::agent::model::Wish;
+use crate::agent::model::{Wish, Workload};
 use crate::keeper::Keeper;
 use claims::Claims;
 use desk::Desk;
@@ -115,11 +115,14 @@ where
     K::Monitor: Send,
 {
     fn pursue(&mut self, wishes: &[Wish]) -> Progress {
-        let states = self.desk.change(|ledger| {
+        let (states, news) = self.desk.change(|ledger| {
             let wanted = Wanted::of(wishes, |address| ledger.held(address), &self.terms);
+            let news = refusals(wishes, &wanted, ledger);
             ledger.want(wanted, Instant::now());
-            wishes.iter().map(|wish| (wish.workload.id.clone(), ledger.state(wish))).collect()
+            let state = |wish: &Wish| (wish.workload.id.clone(), ledger.state(wish));
+            (wishes.iter().map(state).collect(), news)
         });
+        news.iter().for_each(|(name, why)| tell::refused(name, why));
         Progress { states, again: None }
     }
 
@@ -171,6 +174,16 @@ impl<K: Kernel> Drop for DirectActuator<K> {
             let _ = worker.join();
         }
     }
+}
+
+/// The workloads, by name, that get nothing from now on, or for another reason than before.
+fn refusals(wishes: &[Wish], wanted: &Wanted, ledger: &Ledger) -> Vec<(String, String)> {
+    let refusal = |wish: &Wish| {
+        let Workload { id, name, .. } = &wish.workload;
+        let why = wanted.refused.get(id).filter(|why| !ledger.refuses(id, why))?;
+        Some((name.clone(), why.clone()))
+    };
+    wishes.iter().filter_map(refusal).collect()
 }
 
 /// A binding that is found, as it shall be held: on the link that carries it, whichever that is,

@@ -98,6 +98,16 @@ impl Ledger {
         self.addresses.get(&address).map(|address| address.held.clone()).unwrap_or_default()
     }
 
+    /// Who wants this address, and for what.
+    pub(super) fn wanted(&self, address: IpAddr) -> Vec<Want> {
+        self.addresses.get(&address).map(|address| address.wanted.clone()).unwrap_or_default()
+    }
+
+    /// Whether a workload gets nothing, for that reason.
+    pub(super) fn refuses(&self, id: &str, why: &str) -> bool {
+        self.refused.get(id).is_some_and(|known| known == why)
+    }
+
     /// Wants this from now on, and nothing else.
     pub(super) fn want(&mut self, mut wanted: Wanted, now: Instant) {
         let mut addresses = std::mem::take(&mut wanted.addresses);

@@ -8,7 +8,9 @@ use fip_core::Binding;
 use fip_core::fip::Report;
 
 use super::ledger::{Order, Trouble};
+use super::wanted::Want;
 use crate::agent::actuator::{Bell, Signal};
+use crate::ask::shown;
 
 /// How an order went.
 pub(super) enum Outcome {
@@ -16,10 +18,17 @@ pub(super) enum Outcome {
     Failed { trouble: Trouble, news: bool },
 }
 
-/// An address cannot be had.
-pub(super) fn failed(address: IpAddr, trouble: &Trouble) {
+/// An address cannot be had by whoever wants it.
+pub(super) fn failed(address: IpAddr, wanted: &[Want], trouble: &Trouble) {
     let then = if trouble.lasting { "refused" } else { "tried again later" };
-    log::warn!("{address} is {then}: {}", trouble.why);
+    let names: Vec<String> = wanted.iter().map(|want| shown(&want.name)).collect();
+    let who = if names.is_empty() { String::new() } else { names.join(" and ") + ": " };
+    log::warn!("{who}{address} is {then}: {}", trouble.why);
+}
+
+/// A workload gets nothing of what it asks for.
+pub(super) fn refused(name: &str, why: &str) {
+    log::warn!("{}: {}", shown(name), shown(why));
 }
 
 /// Orders were carried out, or not, in one step that began then.
@@ -32,7 +41,9 @@ pub(super) fn made(
     let now = Instant::now();
     for (order, outcome) in outcomes {
         match outcome {
-            Outcome::Failed { trouble, news: true } => failed(order.address, trouble),
+            Outcome::Failed { trouble, news: true } => {
+                failed(order.address, &order.wanted, trouble);
+            }
             Outcome::Failed { .. } => {}
             Outcome::Done if order.wanted.is_empty() => left(bell, order, now - began),
             Outcome::Done => came(bell, order, began, now),
@@ -55,7 +66,7 @@ fn came(bell: &Bell, order: &Order, began: Instant, now: Instant) {
     let names: Vec<String> = order
         .wanted
         .iter()
-        .map(|want| format!("{} ({})", lead(&want.binding), want.name))
+        .map(|want| format!("{} ({})", lead(&want.binding), shown(&want.name)))
         .collect();
     let names = names.join(" and ");
     if order.before.is_empty() {

@@ -60,12 +60,15 @@ where
     }
 
     fn fail(&self, address: IpAddr, trouble: &Trouble) {
-        let news = self.desk.change(|ledger| {
+        let wanted = self.desk.change(|ledger| {
+            let wanted = ledger.wanted(address);
             // It may not be wanted any more.
-            ledger.claims(address) && ledger.fail(address, trouble.clone(), Instant::now())
+            let news =
+                ledger.claims(address) && ledger.fail(address, trouble.clone(), Instant::now());
+            news.then_some(wanted)
         });
-        if news {
-            tell::failed(address, trouble);
+        if let Some(wanted) = wanted {
+            tell::failed(address, &wanted, trouble);
             self.bell.ring(Signal::Progress);
         }
     }

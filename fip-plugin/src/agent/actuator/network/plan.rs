@@ -52,6 +52,9 @@ pub(super) fn plan(
     let wanted = wanted(wishes);
     for wish in wishes {
         let (state, job) = match wanted.get(container(wish)) {
+            None if wish.workload.presence == Presence::Unknown => {
+                (State::Waiting(UNKNOWN.to_owned()), None)
+            }
             None => (State::Refused(NO_CONTAINER.to_owned()), None),
             Some(first) if !std::ptr::eq(*first, wish) => (State::Refused(second_to(first)), None),
             Some(_) => {
@@ -65,11 +68,15 @@ pub(super) fn plan(
         plan.states.insert(wish.workload.id.clone(), state);
         plan.jobs.extend(job.map(|job| (container(wish).to_owned(), job)));
     }
+    // Any of those that nobody seems to want may be the one that the source cannot tell of.
+    let doubt = wishes.iter().any(|wish| {
+        wish.workload.presence == Presence::Unknown && wish.workload.container.is_none()
+    });
     for (id, container) in there.iter().filter(|(id, _)| !wanted.contains_key(id.as_str())) {
         let job = container.attached.as_ref().and_then(|attached| match attached.whose {
             Whose::Unknown => Some(Job::Ask(attached.endpoint.clone())),
-            Whose::Ours(_) => Some(Job::Disconnect),
-            Whose::Users => None,
+            Whose::Ours(_) if !doubt => Some(Job::Disconnect),
+            Whose::Ours(_) | Whose::Users => None,
         });
         plan.jobs.extend(job.map(|job| (id.clone(), job)));
     }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 const FIRST: Duration = Duration::from_millis(250);
 /// And at last this often.
 const LAST: Duration = Duration::from_secs(10);
+/// An attempt that took longer has waited for another host already, and needs no longer rest.
+const LONG: Duration = Duration::from_secs(1);
 /// Of one thing, no more reasons than these are told: some are different each time.
 const TOLD_MAX: usize = 16;
 
@@ -23,7 +25,9 @@ impl Trouble {
     /// It failed, or failed again, and is not tried before the time that this sets. True if the
     /// reason is to be told.
     pub(super) fn fail(&mut self, now: Instant, why: Option<&str>) -> bool {
-        let delay = FIRST.saturating_mul(1 << self.failures.min(16)).min(LAST);
+        let long = self.until.is_some_and(|begun| now.saturating_duration_since(begun) > LONG);
+        let last = if long { LONG } else { LAST };
+        let delay = FIRST.saturating_mul(1 << self.failures.min(16)).min(last);
         self.failures += 1;
         self.until = Some(now + delay);
         self.why = why.map(str::to_owned);
@@ -71,5 +75,17 @@ mod tests {
         (0..100).for_each(|_| _ = trouble.fail(now, None));
         assert_eq!(trouble.until(now), Some(now + LAST));
         assert_eq!(trouble.until(now + LAST), None);
+    }
+
+    #[test]
+    fn what_takes_long_is_tried_again_soon() {
+        let (mut trouble, mut now) = (Trouble::default(), Instant::now());
+        for millis in [250, 500, 1000, 1000, 1000] {
+            now += 2 * LONG;
+            trouble.fail(now, None);
+            let until = now + Duration::from_millis(millis);
+            assert_eq!(trouble.until(now), Some(until));
+            now = until;
+        }
     }
 }

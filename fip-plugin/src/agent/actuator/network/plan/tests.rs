@@ -89,6 +89,16 @@ fn what_nobody_knows_keeps_what_it_has() {
 }
 
 #[test]
+fn nothing_goes_while_one_is_not_known_by_its_container() {
+    let mut unknown = wish("web", A).present(Presence::Unknown);
+    unknown.workload.container = None;
+    let there = [("c".to_owned(), running().on(ours(A)))].into();
+    let plan = plan(&[unknown], &there, &BTreeSet::new());
+    assert_eq!(plan.jobs, BTreeMap::new());
+    assert_eq!(plan.states["w-web"], State::Waiting(UNKNOWN.to_owned()));
+}
+
+#[test]
 fn ours_that_nobody_wishes_for_goes() {
     let there = [
         ("a".to_owned(), running().on(ours(A))),
