@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::duration::parse_duration;
 use fip_core::nat::Mark;
 use fip_core::{LinkName, Options};
+use fip_plugin::agent::actuator::network::NetworkSpec;
 use fip_plugin::agent::source::rancher::{DEFAULT_URL, Version};
 use fip_plugin::agent::status::Place;
 use fip_plugin::allow::AllowList;
@@ -37,18 +39,21 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Take back all that agents of this host ever made; the agent must be stopped
-    Drain {
-        #[command(flatten)]
-        docker: DockerHost,
-        #[command(flatten)]
-        network: Network,
-        /// Where the agent would tell its status: nobody may be there
-        #[arg(long, value_name = "PLACE", default_value = Place::DEFAULT)]
-        listen: Place,
-        /// Leave Docker alone: take back only what --attach direct made
-        #[arg(long)]
-        direct_only: bool,
-    },
+    Drain(Drain),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    /// Where the agent would tell its status: nobody may be there
+    #[arg(long, value_name = "PLACE", default_value = Place::DEFAULT)]
+    pub(crate) listen: Place,
+    /// Leave Docker alone: take back only what --attach direct made
+    #[arg(long)]
+    pub(crate) direct_only: bool,
+    #[command(flatten)]
+    pub(crate) docker: DockerHost,
+    #[command(flatten)]
+    pub(crate) network: NetworkName,
 }
 
 /// Who says what should be.
@@ -128,19 +133,46 @@ pub(crate) struct DockerHost {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "With --attach network")]
-pub(crate) struct Network {
+pub(crate) struct NetworkName {
     /// The network to connect containers to; it is made if it is not there
     #[arg(long, value_name = "NAME", default_value = "fip")]
-    pub(crate) network: String,
+    network: String,
     /// Its driver
     #[arg(long, value_name = "DRIVER", default_value = "fip")]
-    pub(crate) network_driver: String,
+    network_driver: String,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --attach network")]
+pub(crate) struct Network {
+    #[command(flatten)]
+    name: NetworkName,
     /// Its subnets (repeatable) [default: one that Docker chooses]
     #[arg(long, value_name = "SUBNET")]
-    pub(crate) subnet: Vec<IpNetwork>,
+    subnet: Vec<IpNetwork>,
     /// An option for the driver (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
-    pub(crate) network_opt: Vec<(String, String)>,
+    network_opt: Vec<(String, String)>,
+}
+
+impl NetworkName {
+    /// The network, as it is if it is there.
+    pub(crate) fn spec(&self) -> NetworkSpec {
+        NetworkSpec {
+            name: self.network.clone(),
+            driver: self.network_driver.clone(),
+            subnets: Vec::new(),
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+impl Network {
+    /// The network, as it is to be made.
+    pub(crate) fn spec(&self) -> NetworkSpec {
+        let options = self.network_opt.iter().cloned().collect();
+        NetworkSpec { subnets: self.subnet.clone(), options, ..self.name.spec() }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use std::thread;
 
 use clap::Parser;
-use fip_plugin::agent::actuator::Actuator;
 use fip_plugin::agent::model::State;
 use fip_plugin::agent::status::{self, Place};
 use fip_plugin::daemon::{Signals, start_log};
@@ -18,7 +17,7 @@ use fip_plugin::http::{Listener, Stop};
 use fip_plugin::notify;
 use log::LevelFilter;
 
-use args::{Arguments, Command, Run};
+use args::{Arguments, Command, Drain, Run};
 use parts::Problem;
 
 fn main() -> ExitCode {
@@ -26,9 +25,7 @@ fn main() -> ExitCode {
     start_log(if command.is_some() { LevelFilter::Warn } else { run.log_level });
     let done = match command {
         Some(Command::Status { listen, json }) => tell_status(&listen, json),
-        Some(Command::Drain { docker, network, listen, direct_only }) => {
-            parts::drains(docker, network, direct_only).and_then(|all| drain(&listen, all))
-        }
+        Some(Command::Drain(args)) => drain(&args),
         None if run.dry_run => plan(&run),
         None if run.once => once(&run),
         None => serve(&run).map(|()| true),
@@ -87,11 +84,11 @@ fn tell_status(place: &Place, json: bool) -> Result<bool, Problem> {
 }
 
 /// Each does all it can.
-fn drain(place: &Place, all: Vec<Box<dyn Actuator>>) -> Result<bool, Problem> {
+fn drain(args: &Drain) -> Result<bool, Problem> {
     // An agent at work would make it all anew.
-    let _alone = place.listen()?;
+    let _alone = args.listen.listen()?;
     let mut well = true;
-    for mut actuator in all {
+    for mut actuator in parts::all_that_binds(args)? {
         match actuator.drain() {
             Ok(lines) => print(&lines)?,
             Err(failure) => {

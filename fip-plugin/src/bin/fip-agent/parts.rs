@@ -20,7 +20,7 @@ use fip_plugin::allow::{AllowList, own_subnets};
 use fip_plugin::docker::{DEFAULT_TIMEOUT, Docker, DockerError};
 use fip_plugin::http::ListenError;
 
-use crate::args::{Attach, Direct, DockerHost, Network, Run, SourceKind};
+use crate::args::{Attach, Direct, DockerHost, Drain, Run, SourceKind};
 
 /// Why the agent cannot work: for people, with the way out.
 pub(crate) struct Problem(String);
@@ -29,7 +29,7 @@ pub(crate) struct Problem(String);
 pub(crate) fn agent(run: &Run, board: Board) -> Result<Agent, Problem> {
     let config = Config { open: source(run)?, allow: allow(run), hold_for: run.hold_for, board };
     Agent::new(config, |bell| match run.attach {
-        Attach::Network => network(&run.docker, &run.network, bell),
+        Attach::Network => network(&run.docker, run.network.spec(), bell),
         Attach::Direct => direct(&run.direct, bell),
     })
 }
@@ -44,22 +44,18 @@ pub(crate) fn board(run: &Run) -> Board {
         }
     };
     let attach = match run.attach {
-        Attach::Network => format!("network {}", run.network.network),
+        Attach::Network => format!("network {}", run.network.spec().name),
         Attach::Direct => "direct".to_owned(),
     };
     Board::new(&source, &attach)
 }
 
 /// All that may have left something on this host.
-pub(crate) fn drains(
-    docker: DockerHost,
-    spec: Network,
-    direct_only: bool,
-) -> Result<Vec<Box<dyn Actuator>>, Problem> {
+pub(crate) fn all_that_binds(args: &Drain) -> Result<Vec<Box<dyn Actuator>>, Problem> {
     let nobody = || Bell::new(|_| {});
     let mut all: Vec<Box<dyn Actuator>> = Vec::new();
-    if !direct_only {
-        all.push(network(&docker, &spec, nobody())?);
+    if !args.direct_only {
+        all.push(network(&args.docker, args.network.spec(), nobody())?);
     }
     let config = DirectConfig::default();
     all.push(Box::new(DirectActuator::start(Arc::new(Host::open), config, nobody())?));
@@ -103,13 +99,11 @@ fn allow(run: &Run) -> Allow {
     })
 }
 
-fn network(docker: &DockerHost, spec: &Network, bell: Bell) -> Result<Box<dyn Actuator>, Problem> {
-    let spec = NetworkSpec {
-        name: spec.network.clone(),
-        driver: spec.network_driver.clone(),
-        subnets: spec.subnet.clone(),
-        options: spec.network_opt.iter().cloned().collect(),
-    };
+fn network(
+    docker: &DockerHost,
+    spec: NetworkSpec,
+    bell: Bell,
+) -> Result<Box<dyn Actuator>, Problem> {
     Ok(Box::new(NetworkActuator::start(&self::docker(docker)?, spec, bell)?))
 }
 

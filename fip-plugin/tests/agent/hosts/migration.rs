@@ -1,6 +1,7 @@
 //! A workload leaves one host and starts on another; both agents know what is so.
 
 use super::*;
+use crate::lab::wait_for;
 
 /// Sources and families: the metadata service knows only IPv4 addresses.
 const MOVES: [(Kind, Family); 3] =
@@ -78,11 +79,12 @@ fn a_host_yields_to_one_that_takes_over() {
         // From here on only B speaks, whatever A said to B's first announcement.
         capture.catch_up(&scene.client);
         let before = capture.claims(floating(family)).len();
-        assert_moved(&format!("take over: {kind:?}, {family:?}"), prober);
-        scene.b.agent().wait_for_state(floating(family), "bound");
-        crate::lab::wait_for("B to announce it again", || {
+        scene.client.ip("neigh flush all");
+        wait_for("an answer to the client, which has forgotten who it is", || {
             (capture.claims(floating(family)).len() > before).then_some(())
         });
+        assert_moved(&format!("take over: {kind:?}, {family:?}"), prober);
+        scene.b.agent().wait_for_state(floating(family), "bound");
         capture.catch_up(&scene.client);
         assert_order(&capture.claims(floating(family))[before..], &[&scene.b]);
         assert_eq!(scene.a.agent().report().moves.last().unwrap().event, "yielded");
