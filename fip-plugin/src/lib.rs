@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod allow;
+pub mod arguments;
 pub mod ask;
 pub mod daemon;
 pub mod docker;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::duration::parse_duration;
-use fip_core::nat::Mark;
 use fip_core::{LinkName, Options};
 use fip_plugin::agent::actuator::network::NetworkSpec;
 use fip_plugin::agent::source::rancher::{DEFAULT_URL, Version};
 use fip_plugin::agent::status::Place;
 use fip_plugin::allow::AllowList;
+use fip_plugin::arguments::Rules;
 use fip_plugin::driver::LABEL;
 use ipnetwork::IpNetwork;
 use log::LevelFilter;
@@ -191,12 +191,8 @@ pub(crate) struct Direct {
     /// How long another host that has an address is asked all the time; then ever more rarely
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     deadline: Duration,
-    /// The bit that marks our connections [default: the present table's, else 0x1000]
-    #[arg(long, value_name = "BIT")]
-    mark: Option<Mark>,
-    /// Go on although iptables-legacy is in use, whose rules cannot be looked into
-    #[arg(long)]
-    allow_legacy_iptables: bool,
+    #[command(flatten)]
+    rules: Rules,
 }
 
 impl Direct {
@@ -205,8 +201,7 @@ impl Direct {
     }
 
     pub(crate) fn options(&self) -> Options {
-        let Self { mark, allow_legacy_iptables, .. } = *self;
-        Options { mark, allow_legacy_iptables }
+        (&self.rules).into()
     }
 }
 

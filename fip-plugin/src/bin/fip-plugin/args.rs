@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use fip_core::LinkName;
 use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::duration::parse_duration;
-use fip_core::nat::Mark;
-use fip_core::{LinkName, Options};
 use fip_plugin::allow::AllowList;
+use fip_plugin::arguments::Rules;
 use fip_plugin::docker::{DEFAULT_TIMEOUT, Docker, DockerError};
 use fip_plugin::driver::{Config, LABEL};
 use log::LevelFilter;
@@ -63,12 +63,8 @@ pub(crate) struct Serve {
     /// How long a container's start waits for another host to let go of its address
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     deadline: Duration,
-    /// The bit that marks our connections [default: the present table's, else 0x1000]
-    #[arg(long, value_name = "BIT")]
-    mark: Option<Mark>,
-    /// Go on although iptables-legacy is in use, whose rules cannot be looked into
-    #[arg(long)]
-    allow_legacy_iptables: bool,
+    #[command(flatten)]
+    rules: Rules,
     /// Make /proc/sys writable first: Docker mounts it read-only in a managed plugin
     #[arg(long)]
     pub(crate) unlock_proc_sys: bool,
@@ -80,14 +76,13 @@ pub(crate) struct Serve {
 impl Serve {
     /// How the driver shall work.
     pub(crate) fn config(&self) -> Result<Config, DockerError> {
-        let Self { mark, allow_legacy_iptables, .. } = *self;
         Ok(Config {
             uplink: self.uplink.clone(),
             allow: AllowList::union(self.allow.iter().cloned()),
             label: self.label.clone(),
             docker: Some(Docker::from_environment(Some(&self.docker), DEFAULT_TIMEOUT)?),
             claim: Claim { policy: self.rival, window: self.probe, deadline: self.deadline },
-            options: Options { mark, allow_legacy_iptables },
+            options: (&self.rules).into(),
         })
     }
 }

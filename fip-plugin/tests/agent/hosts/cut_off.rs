@@ -3,6 +3,7 @@
 
 use super::teller::Cut;
 use super::*;
+use crate::lab::udp_whoami;
 use crate::metadata::Metadata;
 
 const FAMILY: Family = Family::V4;
@@ -57,10 +58,7 @@ fn it_yields_and_does_not_take_it_back() {
             .wait_until("nothing to do", |report| report.source.up && report.workloads.is_empty());
         scene.assert_holders(&capture, FAMILY, &[&scene.a, &scene.b]);
         assert!(!scene.a.has(floating(FAMILY)) && scene.b.has(floating(FAMILY)));
-        assert_eq!(
-            crate::lab::udp_whoami(&scene.client, (floating(FAMILY), 80)).unwrap().name,
-            "new"
-        );
+        assert_eq!(udp_whoami(&scene.client, (floating(FAMILY), 80)).unwrap().name, "new");
     }
 }
 

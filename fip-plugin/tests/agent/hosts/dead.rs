@@ -2,6 +2,7 @@
 
 use super::teller::Cut;
 use super::*;
+use crate::lab::wait_for;
 
 const FAMILY: Family = Family::V4;
 
@@ -68,7 +69,7 @@ fn what_a_dead_host_had_is_claimed_and_stays_when_it_is_back() {
         // Its kernel has kept what was there; nobody on it knows better yet.
         assert!(scene.a.has(floating(FAMILY)));
         scene.a.start("");
-        crate::lab::wait_for("A to let go", || (!scene.a.has(floating(FAMILY))).then_some(()));
+        wait_for("A to let go", || (!scene.a.has(floating(FAMILY))).then_some(()));
         let capture = scene.capture();
         scene.client.ip("neigh flush all");
         let steady = steady::Steady::start(&scene.client, floating(FAMILY));

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::steady::Steady;
 use super::*;
+use crate::lab::wait_for;
 use crate::metadata::{Fault, Metadata};
 
 const FAMILY: Family = Family::V4;
@@ -90,7 +91,7 @@ fn nothing_changes_as_long_as_the_service_is_wrong() {
     a.teller.tell(&[]);
     agent.wait_until("nothing to do", |report| report.workloads.is_empty());
     drop(steady);
-    crate::lab::wait_for("A to let go", || (!a.has(floating(FAMILY))).then_some(()));
+    wait_for("A to let go", || (!a.has(floating(FAMILY))).then_some(()));
 }
 
 /// With `--hold-for` doubt ends.
@@ -105,7 +106,7 @@ fn what_is_held_no_longer_goes() {
     agent.wait_for_state(floating(FAMILY), "bound");
     scene.a.teller.service().kill();
     agent.wait_until("nothing to do", |report| report.workloads.is_empty());
-    crate::lab::wait_for("A to let go", || (!scene.a.has(floating(FAMILY))).then_some(()));
+    wait_for("A to let go", || (!scene.a.has(floating(FAMILY))).then_some(()));
     scene.a.teller.service().heal();
     agent.wait_for_state(floating(FAMILY), "bound");
 }

@@ -4,6 +4,7 @@ use fip_core::{Options, Owner, fip::FloatingIps};
 
 use super::monitor::Monitor;
 use super::*;
+use crate::lab::{container, tcp_whoami, wait_for};
 
 const FAMILY: Family = Family::V4;
 const COUNT: u8 = 200;
@@ -23,7 +24,7 @@ fn two_hundred_come_in_one_transaction() {
         .map(|number| Job {
             name: format!("web-{number}"),
             floating: lan(FAMILY, number),
-            fixed: crate::lab::container(FAMILY, 18, number),
+            fixed: container(FAMILY, 18, number),
             ..first.clone()
         })
         .collect();
@@ -47,13 +48,13 @@ fn two_hundred_come_in_one_transaction() {
         let binding = &status.binding;
         assert_eq!((binding.floating(), binding.fixed()), (job.floating, job.fixed));
         assert_eq!(*binding.owner(), "agent".parse::<Owner>().unwrap());
-        let reply = crate::lab::tcp_whoami(&client, (job.floating, 80)).unwrap();
+        let reply = tcp_whoami(&client, (job.floating, 80)).unwrap();
         assert_eq!(reply.name, "web");
     }
     // Half of them go, in one more.
     a.teller.tell(&jobs[usize::from(COUNT) / 2..]);
     a.agent().wait_until("half of them", |report| report.workloads.len() == usize::from(COUNT) / 2);
-    crate::lab::wait_for("the others to go", || (!a.has(jobs[0].floating)).then_some(()));
+    wait_for("the others to go", || (!a.has(jobs[0].floating)).then_some(()));
     let transactions = monitor.transactions();
     assert_eq!(transactions.len(), 2, "{transactions:#?}");
 }

@@ -7,9 +7,9 @@ use std::thread;
 
 use fip_plugin::agent::status::{Report, Workload};
 
-use crate::lab::{Ns, wait_for};
+use crate::lab::Ns;
 use crate::live::Live;
-use crate::web::{Answer, ask, unix};
+use crate::web::{Answer, ask, unix, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_fip-agent");
 

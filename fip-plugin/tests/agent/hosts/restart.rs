@@ -3,6 +3,7 @@
 use super::monitor::Monitor;
 use super::steady::Steady;
 use super::*;
+use crate::lab::wait_for;
 
 #[test]
 fn a_restart_changes_nothing_and_loses_nothing() {
@@ -45,6 +46,6 @@ fn what_changed_meanwhile_is_caught_up_with() {
     scene.tell(&[next.job(&scene.a, stays)]);
     scene.a.start("");
     scene.a.agent().wait_for_state(stays, "bound");
-    crate::lab::wait_for("A to let go", || (!scene.a.has(gone)).then_some(()));
+    wait_for("A to let go", || (!scene.a.has(gone)).then_some(()));
     Steady::start(&scene.client, stays).assert_nothing_lost();
 }
