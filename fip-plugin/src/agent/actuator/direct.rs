@@ -47,8 +47,8 @@ pub type Open<K> = Arc<dyn Fn() -> Result<K> + Send + Sync>;
 pub struct DirectConfig {
     /// The link that shall carry them; each the one that suits it if none.
     pub uplink: Option<LinkName>,
-    /// What to do about another host that has one. When the deadline has come it is looked at
-    /// again, ever more rarely, for as long as the address is wanted.
+    /// What to do about another host that has one. When the deadline has come it is asked again every
+    /// two seconds, for as long as the address is wanted.
     pub claim: Claim,
     /// How the rules are made.
     pub options: Options,

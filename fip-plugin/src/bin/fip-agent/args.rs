@@ -188,7 +188,7 @@ pub(crate) struct Direct {
     /// How long nobody may answer probes for an address
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_duration)]
     probe: Duration,
-    /// How long another host that has an address is asked all the time; then ever more rarely
+    /// How long another host that has an address is asked all the time; then every two seconds
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     deadline: Duration,
     #[command(flatten)]

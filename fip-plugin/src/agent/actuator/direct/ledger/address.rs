@@ -10,8 +10,11 @@ use super::Trouble;
 
 /// What failed is tried again, at first after this time.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
-/// And at last this often.
-const RETRY_LAST: Duration = Duration::from_secs(30);
+/// And then this often: another host lets go of an address without telling.
+const RETRY_LAST: Duration = Duration::from_secs(2);
+/// What was refused is tried again only when something changes; if that is after this time, also when
+/// it is nothing that is known to matter.
+const STALE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Address {
@@ -99,7 +102,7 @@ impl Address {
             }
             Stage::Resting(due) => {
                 let lasting = due.is_none();
-                let stale = lasting && now >= self.asked + RETRY_LAST;
+                let stale = lasting && now >= self.asked + STALE;
                 if anew || stale || (lasting && before.1 != self.wanted) {
                     self.asked = now;
                     self.begin_anew();
@@ -129,7 +132,7 @@ impl Address {
 
     /// It cannot be had now. Whether that is news.
     pub(super) fn fail(&mut self, trouble: Trouble, now: Instant) -> bool {
-        let pause = RETRY_FIRST.saturating_mul(1 << self.failures.min(5)).min(RETRY_LAST);
+        let pause = if self.failures == 0 { RETRY_FIRST } else { RETRY_LAST };
         self.failures += 1;
         self.stage = Stage::Resting((!trouble.lasting).then(|| now + pause));
         let news = self.trouble.as_ref() != Some(&trouble);

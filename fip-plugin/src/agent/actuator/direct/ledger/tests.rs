@@ -170,14 +170,14 @@ fn what_ends_while_it_is_bound_is_released_again() {
 }
 
 #[test]
-fn rivals_are_asked_again_ever_more_rarely() {
+fn rivals_are_asked_again_and_again() {
     let mut scene = Scene::new();
     let both = [running("web", A, "172.18.0.2"), running("db", B, "172.18.0.3")];
     scene.want(&both);
     scene.due();
     scene.hold(&[B]);
-    for pause in [1, 2, 4, 8, 16, 30, 30] {
-        let first = pause == 1;
+    for (round, pause) in [1, 2, 2, 2].into_iter().enumerate() {
+        let first = round == 0;
         assert_eq!(scene.fail(A, "in use", false), first, "told once");
         assert_eq!(scene.ledger.state(&both[0]), State::Waiting("in use".to_owned()));
         assert_eq!(scene.ledger.state(&both[1]), State::Bound);
