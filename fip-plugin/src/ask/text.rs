@@ -23,9 +23,14 @@ pub fn encoded(text: &str) -> String {
 
 /// One line that fits into a message and cannot play tricks on a terminal.
 pub fn shown(text: &str) -> String {
-    let text = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let text = text.split(|c: char| c.is_whitespace() || c.is_control() || turns(c));
     let words: Vec<_> = text.filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().take(SHOWN).collect()
+}
+
+/// Whether what follows is written in another direction: Unicode's `Bidi_Control`.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -41,6 +46,7 @@ mod tests {
     #[test]
     fn a_foreign_text_is_one_short_line() {
         assert_eq!(shown(" a\r\n\tb\u{1b}[2J\0 c\u{85}d "), "a b [2J c d");
+        assert_eq!(shown("a\u{202e}b\u{2066}c\u{200f}"), "a b c");
         assert_eq!(shown(&"ü".repeat(1000)), "ü".repeat(300));
     }
 }

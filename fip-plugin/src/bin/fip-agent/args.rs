@@ -94,9 +94,10 @@ pub(crate) struct Run {
     /// How long addresses are held while the source does not answer [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) hold_for: Option<Duration>,
-    /// Where to tell the status: a socket's path, or ADDRESS:PORT (repeatable)
-    #[arg(long, value_name = "PLACE", default_value = Place::DEFAULT)]
-    pub(crate) listen: Vec<Place>,
+    /// Where to tell the status: ADDRESS:PORT, besides the socket /run/fip/agent.sock; or the path of
+    /// another socket (repeatable)
+    #[arg(long, value_name = "PLACE")]
+    listen: Vec<Place>,
     /// Look once, do what is to be done, and end
     #[arg(long)]
     pub(crate) once: bool,
@@ -122,6 +123,18 @@ pub(crate) struct Run {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     #[arg(help_heading = "With --source docker")]
     pub(crate) resync: Duration,
+}
+
+impl Run {
+    /// Where the status is told. There is always a socket: one agent is enough for a host, and that
+    /// is how another one finds it.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let mut places = self.listen.clone();
+        if !places.iter().any(|place| matches!(place, Place::Unix(_))) {
+            places.push(Place::Unix(Place::DEFAULT.into()));
+        }
+        places
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,0 +1,22 @@
+//! What both daemons take on the command line.
+
+use clap::Args;
+use fip_core::Options;
+use fip_core::nat::Mark;
+
+/// How the rules are made: see [`Options`].
+#[derive(Debug, Clone, Args)]
+pub struct Rules {
+    /// The bit that marks our connections [default: the present table's, else 0x1000]
+    #[arg(long, value_name = "BIT")]
+    mark: Option<Mark>,
+    /// Go on although iptables-legacy is in use, whose rules cannot be looked into
+    #[arg(long)]
+    allow_legacy_iptables: bool,
+}
+
+impl From<&Rules> for Options {
+    fn from(rules: &Rules) -> Self {
+        Self { mark: rules.mark, allow_legacy_iptables: rules.allow_legacy_iptables }
+    }
+}
