@@ -12,6 +12,10 @@ use crate::kernel::{Link, Wire};
 /// last one (`net.ipv4.neigh.*.locktime`), so a burst could all be lost.
 const SPACING: Duration = Duration::from_millis(1100);
 
+/// An announcement that is later than this is not made. Who was stopped for so long, or whose host
+/// was, does not know who has claimed the address meanwhile, and would take it back.
+const LATE: Duration = Duration::from_millis(500);
+
 /// A schedule of announcements: each address at once and then every 1.1 s, for some rounds.
 ///
 /// Only bookkeeping: the owner calls [`run_due`](Self::run_due) when
@@ -56,11 +60,14 @@ impl Announcements {
         self.pending.retain(|pending| !pending.addresses.is_empty());
     }
 
-    /// Announces nothing more but what the links still carry.
+    /// Announces nothing more but what the links still carry, and nothing on a link that is cut off:
+    /// others may claim it there meanwhile.
     pub fn retain_carried(&mut self, links: &Links) {
         for pending in &mut self.pending {
             let link = pending.link.index;
-            pending.addresses.retain(|&address| links.carrying(address).any(|a| a.link == link));
+            let running = links.with_index(link).is_some_and(|link| link.running);
+            let carried = |address| links.carrying(address).any(|a| a.link == link);
+            pending.addresses.retain(|&address| running && carried(address));
         }
         self.pending.retain(|pending| !pending.addresses.is_empty());
     }
@@ -70,13 +77,14 @@ impl Announcements {
         self.pending.iter().map(|pending| pending.due).min()
     }
 
-    /// Makes the announcements that are due.
+    /// Makes the announcements that are due, but for those that are late.
     ///
     /// # Errors
     /// The kernel's, as [`crate::Error::Kernel`]: the first one, after all were tried. An
     /// announcement that failed is not repeated before its next round.
     pub fn run_due<W: Wire>(&mut self, wire: &mut W, now: Instant) -> Result<()> {
         let mut outcome = Ok(());
+        self.pending.retain(|pending| now <= pending.due + LATE);
         for pending in self.pending.iter_mut().filter(|pending| pending.due <= now) {
             outcome = outcome.and(wire.announce(&pending.link, &pending.addresses));
             pending.left -= 1;

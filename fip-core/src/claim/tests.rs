@@ -339,6 +339,22 @@ mod announcements {
     }
 
     #[test]
+    fn that_are_late_are_not_made() {
+        let mut wire = Script::default();
+        let mut announcements = Announcements::default();
+        let start = Instant::now();
+        announcements.add(&eth0(), &[ip(7)], 3, start);
+        announcements.run_due(&mut wire, start).unwrap();
+        let due = announcements.next_due().unwrap();
+        announcements.run_due(&mut wire, due + Duration::from_millis(400)).unwrap();
+        assert_eq!(wire.announced, [ip(7); 2]);
+        let due = announcements.next_due().unwrap();
+        announcements.run_due(&mut wire, due + Duration::from_millis(600)).unwrap();
+        assert_eq!(wire.announced, [ip(7); 2]);
+        assert_eq!(announcements.next_due(), None);
+    }
+
+    #[test]
     fn of_an_address_that_is_gone_are_not_made() {
         let mut wire = Script::default();
         let mut announcements = Announcements::default();

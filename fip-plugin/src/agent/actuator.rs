@@ -72,7 +72,8 @@ pub trait Actuator: Send {
     /// If the present state cannot be read.
     fn held(&mut self) -> Result<Vec<Held>, Failure>;
 
-    /// Gives an address up to another host that wants it, until its workload starts anew. Asked for
+    /// Gives an address up to another host that wants it, and does not take it back
+    /// as long as that host has it, unless its workload starts anew. Asked for
     /// after [`Signal::Challenged`] if the source cannot say that the workload still runs here.
     fn give_up(&mut self, address: IpAddr, to: Mac);
 

@@ -45,8 +45,8 @@ fn serve(run: &Run) -> Result<(), Problem> {
     // Before any thread is started: threads inherit what is held back.
     let signals = Signals::hold()?;
     // The sockets come first: one agent is enough for a host.
-    let listeners: Vec<Listener> =
-        run.listen.iter().map(Place::listen).collect::<Result<_, _>>()?;
+    let listeners: Result<Vec<Listener>, _> = run.places().iter().map(Place::listen).collect();
+    let listeners = listeners?;
     let board = parts::board(run);
     let agent = parts::agent(run, board.clone())?;
     let (stop, stopper) = (Stop::new()?, agent.stopper());

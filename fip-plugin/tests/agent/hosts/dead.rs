@@ -123,3 +123,30 @@ fn who_dies_while_it_waits_waits_again() {
     assert_moved("killed while it waited", prober);
     scene.assert_holders(&capture, FAMILY, &[&scene.a, &scene.b]);
 }
+
+/// While it was cut off, its workload's connections went on trying: their packets make its kernel
+/// ask for the client in the name of the address, before the agent can let go of it. That is no
+/// claim.
+#[test]
+fn what_an_unplugged_host_still_sends_takes_nothing() {
+    let mut scene = Scene::new(Kind::Rancher);
+    let _old = scene.begin(FAMILY);
+    scene.plug(&scene.a, "down");
+    let new = scene.b.run("new", 2);
+    scene.b.teller.tell(&[new.job(&scene.b, floating(FAMILY))]);
+    scene.b.agent().wait_for_state(floating(FAMILY), "bound");
+
+    let address = floating(FAMILY).to_string();
+    let client = lan(FAMILY, 1).to_string();
+    let capture = scene.capture();
+    let pid = scene.a.agent().pid().to_string();
+    scene.a.host.tool("kill", &["-s", "STOP", &pid], "");
+    scene.plug(&scene.a, "up");
+    // "Who has the client? Tell the floating address."
+    scene.a.host.try_tool("arping", &["-c2", "-s", &address, "-I", "eth0", &client], "");
+    capture.catch_up(&scene.client);
+    scene.a.host.tool("kill", &["-s", "CONT", &pid], "");
+    scene.a.agent().wait_for_state(floating(FAMILY), "yielded");
+    steady::Steady::start(&scene.client, floating(FAMILY)).assert_nothing_lost();
+    assert!(scene.b.has(floating(FAMILY)));
+}

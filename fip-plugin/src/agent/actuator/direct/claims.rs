@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use fip_core::address::Links;
-use fip_core::claim::{Claim, Claiming};
+use fip_core::claim::{Claim, Claiming, RivalPolicy};
 use fip_core::error::{Error, Result};
 use fip_core::kernel::{Kernel, Link};
 
@@ -98,9 +98,7 @@ impl<K: Kernel> Claims<K> {
             }
         }
         for ((index, again), (link, addresses)) in groups {
-            // Who was there until the deadline is only looked at from then on.
-            let deadline = if again { Duration::ZERO } else { self.rules.deadline };
-            let rules = Claim { deadline, ..self.rules };
+            let rules = if again { only_look(self.rules) } else { self.rules };
             let on = self.links.entry(index).or_insert_with(|| On {
                 link: link.clone(),
                 claiming: Claiming::new(link, &macs, &[], &rules),
@@ -128,6 +126,11 @@ impl<K: Kernel> Claims<K> {
         self.links.retain(|_, on| !on.claiming.is_over());
         Ok(())
     }
+}
+
+/// Whoever was there until the deadline, or was yielded to, is only looked at from then on.
+fn only_look(rules: Claim) -> Claim {
+    Claim { policy: RivalPolicy::Wait, deadline: Duration::ZERO, ..rules }
 }
 
 /// A handle, and the links by it.

@@ -1,6 +1,7 @@
 //! What the watch tells of other hosts and of repairs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use fip_core::fip::Event;
 
@@ -16,7 +17,7 @@ pub(super) fn listener(desk: Arc<Desk>, bell: Bell) -> impl FnMut(&Event) + Send
         Event::Rival { address, mac, .. } => {
             keeper::note(event, super::explain);
             withdrawing = true;
-            desk.change(|ledger| ledger.yielded(*address, *mac));
+            desk.change(|ledger| ledger.yielded(*address, *mac, Instant::now()));
             bell.ring(Signal::Rival { address: *address, mac: *mac });
             bell.ring(Signal::Progress);
         }

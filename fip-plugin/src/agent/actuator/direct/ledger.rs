@@ -13,7 +13,7 @@ use fip_core::kernel::Mac;
 
 use super::wanted::{Want, Wanted};
 use crate::agent::model::{Presence, State, Wish};
-use address::{Address, Stage, Step};
+use address::{Address, Stage, Step, Yielded};
 
 /// All floating addresses that are wanted or held.
 #[derive(Debug, Default)]
@@ -225,12 +225,13 @@ impl Ledger {
     }
 
     /// Another host has claimed the address, and it was withdrawn.
-    pub(super) fn yielded(&mut self, floating: IpAddr, to: Mac) {
+    pub(super) fn yielded(&mut self, floating: IpAddr, to: Mac, since: Instant) {
         if let Some(address) = self.addresses.get_mut(&floating) {
             address.held.clear();
             (address.trouble, address.failures) = (None, 0);
             let runs = address.runs();
-            address.stage = Stage::Yielded(to, (!runs.is_empty()).then_some(runs));
+            let runs = (!runs.is_empty()).then_some(runs);
+            address.stage = Stage::Yielded(Yielded { to, runs, since });
         }
     }
 

@@ -12,8 +12,8 @@ use super::Trouble;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// And then this often: another host lets go of an address without telling.
 const RETRY_LAST: Duration = Duration::from_secs(2);
-/// What was refused is tried again only when something changes; if that is after this time, also when
-/// it is nothing that is known to matter.
+/// What was refused or yielded is tried again only when something changes; if that is after this time,
+/// also when it is nothing that is known to matter.
 const STALE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -39,9 +39,17 @@ pub(super) enum Stage {
     Claiming,
     /// It failed: when to try again, if ever.
     Resting(Option<Instant>),
-    /// Another host has it, and these runs of workloads do not get it; if none are told, those that
-    /// are wanted first.
-    Yielded(Mac, Option<Vec<(String, u64)>>),
+    /// Another host has it.
+    Yielded(Yielded),
+}
+
+/// An address that another host has claimed.
+#[derive(Debug)]
+pub(super) struct Yielded {
+    pub(super) to: Mac,
+    /// The runs of workloads that do not get it; if none are told, those that are wanted first.
+    pub(super) runs: Option<Vec<(String, u64)>>,
+    pub(super) since: Instant,
 }
 
 /// What comes next.
@@ -76,7 +84,7 @@ impl Address {
     }
 
     pub(super) fn yielded_to(&self) -> Option<Mac> {
-        if let Stage::Yielded(to, _) = self.stage { Some(to) } else { None }
+        if let Stage::Yielded(Yielded { to, .. }) = self.stage { Some(to) } else { None }
     }
 
     pub(super) fn is_bound(&self) -> bool {
@@ -93,11 +101,15 @@ impl Address {
         match &mut self.stage {
             Stage::Yielded(..) if unknown => {}
             _ if self.wanted.is_empty() => self.begin_anew(),
-            Stage::Yielded(_, runs) => {
+            Stage::Yielded(Yielded { runs, since, .. }) => {
                 let wanted: Vec<_> = self.wanted.iter().map(|want| want.run.clone()).collect();
                 let runs = runs.get_or_insert_with(|| wanted.clone());
                 if wanted.iter().any(|run| !runs.contains(run)) {
                     self.begin_anew();
+                } else if now >= *since + STALE {
+                    // The other host may have let go of it, or yielded to us at the same time.
+                    self.begin_anew();
+                    self.failures = 1;
                 }
             }
             Stage::Resting(due) => {

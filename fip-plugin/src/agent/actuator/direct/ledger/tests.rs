@@ -221,7 +221,7 @@ fn what_was_yielded_stays_so_until_the_workload_starts_anew() {
     let mut scene = Scene::new();
     let web = running("web", A, "172.18.0.2");
     scene.bind(&web);
-    scene.ledger.yielded(ip(A), MAC);
+    scene.ledger.yielded(ip(A), MAC, scene.now);
     let yielded = State::Yielded(MAC.to_string());
     let unknown = wish("web", 0, A, Presence::Unknown);
     for wish in [&web, &running("web", A, "172.18.0.3"), &unknown, &web] {
@@ -233,7 +233,7 @@ fn what_was_yielded_stays_so_until_the_workload_starts_anew() {
     assert_eq!(scene.due(), [format!("? {A}")]);
     assert_eq!(scene.hold(&[A]), [format!("{A} -> 172.18.0.3")]);
     // Or was not wanted in between.
-    scene.ledger.yielded(ip(A), MAC);
+    scene.ledger.yielded(ip(A), MAC, scene.now);
     scene.want(&[]);
     assert_eq!(scene.due(), [format!("! {A} -> ")], "the watch forgets it");
     scene.want(std::slice::from_ref(&anew));
@@ -241,11 +241,26 @@ fn what_was_yielded_stays_so_until_the_workload_starts_anew() {
 }
 
 #[test]
+fn what_was_yielded_is_asked_for_again_after_a_while_if_the_source_still_says_so() {
+    let mut scene = Scene::new();
+    let web = running("web", A, "172.18.0.2");
+    scene.bind(&web);
+    scene.ledger.yielded(ip(A), MAC, scene.now);
+    scene.pass(29);
+    scene.want(std::slice::from_ref(&web));
+    assert_eq!(scene.due(), [""; 0]);
+    scene.pass(10);
+    assert_eq!(scene.due(), [""; 0], "nobody has said so");
+    scene.want(std::slice::from_ref(&web));
+    assert_eq!(scene.due(), [format!("? {A} again")], "politely");
+}
+
+#[test]
 fn what_was_yielded_before_anything_was_wanted_stays_with_the_rival() {
     let mut scene = Scene::new();
     let found = Binding::new(ip(A), ip("172.18.0.2")).unwrap();
     scene.ledger = Ledger::new(vec![found], scene.now);
-    scene.ledger.yielded(ip(A), MAC);
+    scene.ledger.yielded(ip(A), MAC, scene.now);
     let web = running("web", A, "172.18.0.2");
     scene.want(std::slice::from_ref(&web));
     assert_eq!((scene.due().len(), scene.ledger.state(&web)), (0, State::Yielded(MAC.to_string())));
