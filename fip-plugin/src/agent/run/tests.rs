@@ -1,6 +1,9 @@
+use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use fip_core::kernel::Mac;
 
 use super::*;
 use crate::agent::actuator::{Held, Holder};
@@ -82,9 +85,6 @@ impl Actuator for Recorder {
     }
 }
 
-use fip_core::kernel::Mac;
-use std::net::IpAddr;
-
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
@@ -118,7 +118,6 @@ struct Stage {
     say: Sender<Answer>,
     asked: Receiver<Asked>,
     bell: Bell,
-    board: Board,
     stopper: Stopper,
     thread: thread::JoinHandle<io::Result<()>>,
 }
@@ -131,16 +130,15 @@ struct Setting {
 
 const PLAIN: Setting = Setting { hold_for: None, blind: 0, slow: 0 };
 
-fn agent(setting: Setting) -> (Agent, Sender<Answer>, Receiver<Asked>, Bell, Board) {
+fn agent(setting: Setting) -> (Agent, Sender<Answer>, Receiver<Asked>, Bell) {
     let (say, answers) = channel();
     let answers = Arc::new(Mutex::new(answers));
     let (asked, asks) = channel();
-    let board = Board::new("a test", "a recorder");
     let config = Config {
         open: Arc::new(move || Box::new(Told(Arc::clone(&answers)))),
         allow: Box::new(|| Ok(Some("192.0.2.0/24".parse()?))),
         hold_for: setting.hold_for,
-        board: board.clone(),
+        board: Board::new("a test", "a recorder"),
     };
     let mut bells = None;
     let agent = Agent::new(config, |bell| {
@@ -148,13 +146,13 @@ fn agent(setting: Setting) -> (Agent, Sender<Answer>, Receiver<Asked>, Bell, Boa
         let Setting { blind, slow, .. } = setting;
         Ok::<_, Failure>(Box::new(Recorder { asked, blind, slow, bell }) as Box<dyn Actuator>)
     });
-    (agent.unwrap(), say, asks, bells.unwrap(), board)
+    (agent.unwrap(), say, asks, bells.unwrap())
 }
 
 fn stage(setting: Setting) -> Stage {
-    let (agent, say, asked, bell, board) = agent(setting);
+    let (agent, say, asked, bell) = agent(setting);
     let stopper = agent.stopper();
-    Stage { say, asked, bell, board, stopper, thread: thread::spawn(move || agent.run()) }
+    Stage { say, asked, bell, stopper, thread: thread::spawn(move || agent.run()) }
 }
 
 impl Stage {
