@@ -93,7 +93,8 @@ fn at_rest() {
     println!("agent at rest, {} s", REST.as_secs());
     for count in [0, 1, 1_000] {
         let lan = Lan::new();
-        let agent = Alone::start(&lan.host_a(), count);
+        let host = lan.host_a();
+        let agent = Alone::start(&host, count);
         let before = Resident::of(agent.pid());
         thread::sleep(REST);
         println!("├─ {count} bindings: {}", Resident::of(agent.pid()).since(&before));

@@ -253,6 +253,20 @@ fn each_address_counts_as_soon_as_it_is_there() {
     scene.is_settled();
 }
 
+/// Packets for the floating address come as soon as it is bound, which is before the container has
+/// its link. The host asks for the fixed address then, in vain, and again only a second later.
+#[test]
+fn who_asked_for_the_address_too_early_is_told() {
+    let scene = Scene::with_sandbox("too-early", None);
+    scene.host.ip("addr add 172.18.0.1/16 dev fv0123456789ab");
+    scene.host.ip("neigh add 172.18.0.2 dev fv0123456789ab nud incomplete");
+    scene.settler.start(scene.job());
+    scene.perform(CONNECT);
+    scene.is_settled();
+    let known = scene.host.ip("neigh show 172.18.0.2");
+    assert!(known.contains(&format!("lladdr {MAC} STALE")), "{known}");
+}
+
 #[test]
 fn what_is_settled_already_is_left_alone() {
     let scene = Scene::with_sandbox("again", None);

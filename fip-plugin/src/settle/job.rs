@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use fip_core::error::Chain;
-use fip_core::kernel::{Kernel, Link, Monitor, Rtnl, Signal};
+use fip_core::kernel::{Kernel, Link, Monitor, Signal};
 use fip_core::source_route::{self, SourceRoute};
 use fip_core::{Error, Result};
 use ipnetwork::IpNetwork;
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use super::{Job, Open, Stop, is_no_namespace, netns};
 
@@ -120,9 +120,9 @@ impl Errand<'_> {
     }
 
     /// Sets the routes of those addresses that are there, and leaves the others in `routes`.
-    fn set(
+    fn set<K: Kernel>(
         &self,
-        inside: &mut impl Rtnl,
+        inside: &mut K,
         routes: &mut Vec<(IpNetwork, IpAddr)>,
         changes: &mut Vec<String>,
     ) -> Result<Look<()>> {
@@ -139,9 +139,9 @@ impl Errand<'_> {
         Ok(if missing.is_empty() { Look::Done(()) } else { Look::NotYet(missing.join("; ")) })
     }
 
-    fn set_one(
+    fn set_one<K: Kernel>(
         &self,
-        inside: &mut impl Rtnl,
+        inside: &mut K,
         fixed: IpNetwork,
         gateway: IpAddr,
     ) -> Result<Look<Vec<String>>> {
@@ -156,9 +156,21 @@ impl Errand<'_> {
         };
         let route = SourceRoute { fixed, gateway, link: link.index };
         match source_route::ensure(inside, &route) {
-            Ok(changes) => Ok(Look::Done(changes)),
+            Ok(changes) => {
+                self.announce(inside, link, fixed.ip());
+                Ok(Look::Done(changes))
+            }
             Err(error) if may_pass(&error) => Ok(Look::NotYet(Chain(&error).to_string())),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Floating addresses are bound before the container has its link. Packets that come in between
+    /// make the host ask for the fixed address in vain, and it asks again only a second later.
+    fn announce<K: Kernel>(&self, inside: &mut K, link: &Link, fixed: IpAddr) {
+        if let Err(error) = inside.announce(link, &[fixed]) {
+            let endpoint = &self.job.endpoint;
+            debug!("endpoint {endpoint:.12}: {fixed} is not announced: {}", Chain(&error));
         }
     }
 }
