@@ -34,6 +34,9 @@ const FLOATING: &str = "192.168.99.200";
 const LABEL: &str = "io.rancher.container.floating.ip=192.168.99.200";
 const ROUNDS: usize = 20;
 
+/// After this time the last announcement has been made.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// How long a process at rest is watched.
 const REST: Duration = Duration::from_secs(10);
 
@@ -95,6 +98,7 @@ fn at_rest() {
         let lan = Lan::new();
         let host = lan.host_a();
         let agent = Alone::start(&host, count);
+        thread::sleep(SETTLED);
         let before = Resident::of(agent.pid());
         thread::sleep(REST);
         println!("├─ {count} bindings: {}", Resident::of(agent.pid()).since(&before));
