@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lab::{
     Capture, Claim, Family, Fip, Host, Lan, Ns, PATIENCE, Prober, Run, TcpFlow, UdpFlow, Whoami,
-    Workload, add_route_to, lan,
+    Workload, add_route_to, holders, lan,
 };
 
 /// Two hosts, a workload on each, and a LAN client.
@@ -69,15 +69,7 @@ fn hand_over(
 
 /// Panics unless the one host's last word precedes the other's first, and both spoke.
 fn assert_one_after_the_other(claims: &[Claim], first: &str, second: &str) {
-    let holders: Vec<&str> = claims
-        .iter()
-        .filter_map(|claim| match claim {
-            Claim::Holds(mac) => Some(mac.as_str()),
-            Claim::Probes(_) => None,
-        })
-        .collect();
-    let changes: Vec<_> = holders.chunk_by(|a, b| a == b).map(|chunk| chunk[0]).collect();
-    assert_eq!(changes, [first, second], "who answered for the address, in order: {holders:?}");
+    assert_eq!(holders(claims), [first, second], "who answered for the address, in order");
 }
 
 /// Panics unless `first` answered, then `second`, and neither in between.

@@ -14,6 +14,8 @@ mod life;
 #[path = "engine/recovery.rs"]
 mod recovery;
 
+#[path = "engine/agent_moves.rs"]
+mod agent_moves;
 #[path = "engine/agent_network.rs"]
 mod agent_network;
 #[path = "engine/command.rs"]

@@ -18,6 +18,20 @@ pub(crate) enum Claim {
     Probes(String),
 }
 
+/// Who said that the address was his, one after the other.
+pub(crate) fn holders(claims: &[Claim]) -> Vec<&str> {
+    let mut holders: Vec<&str> = claims.iter().filter_map(holder).collect();
+    holders.dedup();
+    holders
+}
+
+fn holder(claim: &Claim) -> Option<&str> {
+    match claim {
+        Claim::Holds(mac) => Some(mac),
+        Claim::Probes(_) => None,
+    }
+}
+
 /// A capture by `tcpdump`, of ARP and neighbour discovery frames as they enter a namespace.
 pub(crate) struct Capture {
     child: Child,

@@ -19,7 +19,7 @@ mod whoami;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use capture::{Capture, Claim};
+pub(crate) use capture::{Capture, Claim, holders};
 pub(crate) use docker::{install_docker_20, install_docker_28, install_docker_nftables};
 pub(crate) use fip::{Fip, Run};
 pub(crate) use flow::{Prober, TcpFlow, UdpFlow};

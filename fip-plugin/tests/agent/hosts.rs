@@ -18,7 +18,7 @@ mod teller;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::lab::{Capture, Claim, Family, Lan, Ns, Prober, lan};
+use crate::lab::{Capture, Claim, Family, Lan, Ns, Prober, holders, lan};
 use program::Agent;
 use side::{Side, Web};
 use teller::{Job, Kind};
@@ -86,17 +86,7 @@ impl Scene {
 #[track_caller]
 fn assert_order(claims: &[Claim], wanted: &[&Side]) {
     let wanted: Vec<&str> = wanted.iter().map(|side| side.mac.as_str()).collect();
-    let holders: Vec<&str> = claims.iter().filter_map(holder).collect();
-    let changes: Vec<&str> = holders.chunk_by(|a, b| a == b).map(|chunk| chunk[0]).collect();
-    assert_eq!(changes, wanted, "who had it, in order: {claims:?}");
-}
-
-/// Who says that he has the address.
-fn holder(claim: &Claim) -> Option<&str> {
-    match claim {
-        Claim::Holds(mac) => Some(mac),
-        Claim::Probes(_) => None,
-    }
+    assert_eq!(holders(claims), wanted, "who had it, in order: {claims:?}");
 }
 
 /// Ends the probes of a move: first `old` answered, then `new`, and how much was lost is told.

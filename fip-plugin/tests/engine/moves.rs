@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::docker::{Engine, IMAGE, Options, PATIENCE, Plugin, wait_for_page};
-use crate::lab::{Capture, Claim, Family, Host, Lan, Ns, Prober, Run, Whoami, lan, ping, wait_for};
+use crate::lab::{
+    Capture, Claim, Family, Host, Lan, Ns, Prober, Run, Whoami, holders, lan, ping, wait_for,
+};
 
 /// A host of containers.
 struct Side {
@@ -67,17 +69,11 @@ impl Scene {
     /// the other.
     #[track_caller]
     fn assert_holders(&self, capture: &Capture, wanted: &[&Side]) {
-        let wanted: Vec<&String> = wanted.iter().map(|side| &side.mac).collect();
+        let wanted: Vec<&str> = wanted.iter().map(|side| side.mac.as_str()).collect();
         capture.catch_up(&self.client);
         for family in Family::BOTH {
             let claims = capture.claims(floating(family));
-            let holders = claims.iter().filter_map(|claim| match claim {
-                Claim::Holds(mac) => Some(mac),
-                Claim::Probes(_) => None,
-            });
-            let holders: Vec<&String> = holders.collect();
-            let changes: Vec<&String> = holders.chunk_by(|a, b| a == b).map(|c| c[0]).collect();
-            assert_eq!(changes, wanted, "who had {}, in order", floating(family));
+            assert_eq!(holders(&claims), wanted, "who had {}, in order", floating(family));
         }
     }
 
@@ -87,12 +83,8 @@ impl Scene {
         let target = floating(Family::V4).to_string();
         self.client.try_tool("arping", &["-c", "3", "-I", "eth0", &target], "");
         capture.catch_up(&self.client);
-        let claims = capture.claims(floating(Family::V4)).into_iter();
-        let holds = claims.filter_map(|claim| match claim {
-            Claim::Holds(mac) => Some(mac),
-            Claim::Probes(_) => None,
-        });
-        holds.collect()
+        let claims = capture.claims(floating(Family::V4));
+        holders(&claims).into_iter().map(str::to_owned).collect()
     }
 }
 
