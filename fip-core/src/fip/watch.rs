@@ -1,6 +1,7 @@
 //! Keeping a desired state true: repaired from the kernel's notifications, as they come.
 
 mod hold;
+mod next;
 mod rivals;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::binding::{Binding, LinkName, Owner};
 use crate::claim::Claim;
 use crate::error::{Chain, Error, Result};
-use crate::kernel::{Kernel, Link, Mac, Monitor, Signal, Waker};
+use crate::kernel::{Kernel, Link, Mac, Monitor, Waker};
 
 use super::goal::{Goal, Wanted, by_address};
 use super::{BindOptions, BridgeRules, FloatingIps, Report};
@@ -24,9 +25,6 @@ const RETRY_LAST: Duration = Duration::from_secs(30);
 /// spaced out, at last by 1 s (a power of two of milliseconds).
 const FIGHT: Duration = Duration::from_secs(1);
 const STREAK_MAX: u32 = 10;
-/// So many signals that have come already are looked at before an announcement. A flood of them does
-/// not hold it up for ever.
-const HEARD_FIRST: usize = 256;
 
 /// What to do when another host claims an address that we hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -161,77 +159,6 @@ impl<K: Kernel> FloatingIps<K> {
 }
 
 impl<K: Kernel> Watch<K> {
-    /// The next event, or none when `until` has come.
-    ///
-    /// # Errors
-    /// If the kernel's notifications cannot be read. Failed repairs are events.
-    pub fn next(&mut self, until: Option<Instant>) -> Result<Option<Event>> {
-        loop {
-            self.catch_up()?;
-            if let Some(event) = self.events.pop_front() {
-                return Ok(Some(event));
-            }
-            let due = [until, self.retry, self.fips.announcements.next_due()];
-            match self.monitor.next(due.into_iter().flatten().min())? {
-                Some(signal) => self.take(&signal),
-                None => {
-                    self.catch_up()?;
-                    if self.events.is_empty() && until.is_some_and(|until| until <= Instant::now())
-                    {
-                        return Ok(None);
-                    }
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, signal: &Signal) {
-        match signal {
-            Signal::Woken => self.events.push_back(Event::Woken),
-            Signal::Heard(sighting) => self.heard(sighting),
-            Signal::Ruleset | Signal::Links | Signal::Lost => {
-                self.retry = Some(self.retry.map_or(self.pause, |retry| retry.min(self.pause)));
-            }
-        }
-    }
-
-    /// Does what is due, also while signals stream in.
-    fn catch_up(&mut self) -> Result<()> {
-        let now = Instant::now();
-        if self.fips.announcements.next_due().is_some_and(|due| due <= now) {
-            self.announce(now)?;
-        }
-        if self.retry.is_some_and(|retry| retry <= now) {
-            match self.is_undisturbed() {
-                Ok(true) => self.retry = None,
-                // What fails here fails there too, and is told.
-                Ok(false) | Err(_) => self.repair(),
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the announcements that are due, but first hears who has claimed an address meanwhile:
-    /// an announcement would take it back.
-    fn announce(&mut self, now: Instant) -> Result<()> {
-        for _ in 0..HEARD_FIRST {
-            match self.monitor.next(Some(now))? {
-                Some(signal) => self.take(&signal),
-                None => break,
-            }
-        }
-        if let Err(error) = self.fips.run_announcements() {
-            self.events.push_back(Event::Failed(error));
-        }
-        Ok(())
-    }
-
-    /// Whether all was right, and only this watch has changed anything since.
-    fn is_undisturbed(&mut self) -> Result<bool> {
-        let Some(right) = &self.right else { return Ok(false) };
-        Ok(self.failures.is_empty() && self.fips.is_still(right)?)
-    }
-
     /// Changes what is held, of the same owners. An address that was yielded to a rival is claimed
     /// again only if it was not desired in between.
     pub fn set_desired(&mut self, desired: Vec<Binding>) {
