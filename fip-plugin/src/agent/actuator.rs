@@ -72,10 +72,10 @@ pub trait Actuator: Send {
     /// If the present state cannot be read.
     fn held(&mut self) -> Result<Vec<Held>, Failure>;
 
-    /// Gives an address up to another host that wants it, and does not take it back
-    /// as long as that host has it, unless its workload starts anew. Asked for
-    /// after [`Signal::Challenged`] if the source cannot say that the workload still runs here.
-    fn give_up(&mut self, address: IpAddr, to: Mac);
+    /// Gives an address up to another host that wants it, and does not take it back as long as that
+    /// host has it, unless its workload starts anew. Asked for after [`Signal::Challenged`] if the
+    /// source cannot say that the workload still runs here: who never rings that needs none.
+    fn give_up(&mut self, _address: IpAddr, _to: Mac) {}
 
     /// Waits for what follows when nothing is pending any more, as an announcement that is repeated:
     /// called before the process ends.

@@ -19,13 +19,11 @@ mod trouble;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 use std::{fmt, io};
 
-use fip_core::kernel::Mac;
 use ipnetwork::IpNetwork;
 
 use super::{Actuator, Bell, Failure, Held, Holder, Progress};
@@ -159,10 +157,6 @@ impl Actuator for NetworkActuator {
             there.floating().map(held).collect::<Vec<_>>()
         };
         Ok(there.into_iter().flat_map(held).collect())
-    }
-
-    fn give_up(&mut self, address: IpAddr, to: Mac) {
-        self.shared.desk.change(|papers| papers.give_up(address, to));
     }
 
     fn settle(&mut self) {

@@ -5,8 +5,6 @@ use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use fip_core::kernel::Mac;
-
 use super::work::{Outcome, Task};
 use crate::agent::model::{Presence, State, Wish};
 
@@ -27,8 +25,6 @@ pub(super) struct Papers {
     pub(super) since: BTreeMap<String, (Asked, Instant)>,
     /// What has become of the wishes.
     pub(super) states: BTreeMap<String, State>,
-    /// The workloads whose addresses were given up, and to whom.
-    pub(super) given_up: BTreeMap<String, (u64, Mac)>,
     /// The containers at work.
     pub(super) at_work: BTreeSet<String>,
     /// What has ended since the keeper last looked.
@@ -50,7 +46,6 @@ pub(super) struct Orders {
     pub(super) round: u64,
     pub(super) finished: Vec<(Task, Outcome)>,
     pub(super) at_work: BTreeSet<String>,
-    pub(super) yielded: BTreeMap<String, Mac>,
 }
 
 impl Desk {
@@ -127,20 +122,8 @@ impl Papers {
             }
         }
         self.since = since;
-        self.given_up.retain(|id, (run, _)| {
-            wishes.iter().any(|wish| wish.workload.id == *id && wish.workload.run == *run)
-        });
         self.wishes = Some(wishes.to_vec());
         self.round += 1;
-    }
-
-    /// Gives up the address of whoever has it.
-    pub(super) fn give_up(&mut self, address: IpAddr, to: Mac) {
-        let has = |wish: &&Wish| wish.floating.iter().any(|floating| floating.address == address);
-        let workload = self.wishes.iter().flatten().find(has).map(|wish| &wish.workload);
-        if let Some(workload) = workload {
-            self.given_up.insert(workload.id.clone(), (workload.run, to));
-        }
     }
 
     /// Whoever had the address waits for it anew.
@@ -160,7 +143,6 @@ impl Papers {
             round: self.round,
             finished: std::mem::take(&mut self.finished),
             at_work: self.at_work.clone(),
-            yielded: self.given_up.iter().map(|(id, (_, to))| (id.clone(), *to)).collect(),
         })
     }
 }

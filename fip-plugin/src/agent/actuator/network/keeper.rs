@@ -142,15 +142,13 @@ impl Keeper {
         let troubles = self.troubles.iter();
         let refused = troubles.filter(|(_, (_, trouble))| trouble.why().is_some());
         let refused = refused.map(|(container, _)| container.clone()).collect();
-        let kept = orders.wishes.iter().filter(|wish| !orders.yielded.contains_key(id(wish)));
-        let kept: Vec<Wish> = kept.cloned().collect();
-        let Plan { mut states, jobs } = plan(&kept, there, &refused);
+        let Plan { mut states, jobs } = plan(&orders.wishes, there, &refused);
         let open =
             |container: &String| jobs.contains_key(container) || orders.at_work.contains(container);
         self.done.retain(|container, _| open(container));
         self.troubles.retain(|container, _| open(container));
         let due = self.start(&jobs, &orders.at_work, network, there);
-        for wish in &kept {
+        for wish in &orders.wishes {
             let trouble = wish.workload.container.as_ref().and_then(|id| self.troubles.get(id));
             let why = trouble.and_then(|(_, trouble)| trouble.why());
             let state = states.get_mut(id(wish)).filter(|state| **state == State::Pending);
@@ -177,7 +175,7 @@ impl Keeper {
         };
         let states = orders.wishes.iter().map(|wish| (id(wish).clone(), state(wish))).collect();
         match stuck {
-            Stuck::Deaf(_) => self.ring(orders, Vec::new(), states),
+            Stuck::Deaf(_) => self.ring(Vec::new(), states),
             Stuck::Barred(_) => self.publish(orders, &BTreeMap::new(), states),
         }
         self.trouble.until(now)
@@ -243,13 +241,10 @@ impl Keeper {
             since.get(id(wish)).map(|(_, since)| *since)
         };
         let signals = self.addresses.update(there, asked);
-        self.ring(orders, signals, states);
+        self.ring(signals, states);
     }
 
-    fn ring(&self, orders: &Orders, mut signals: Vec<Signal>, mut states: BTreeMap<String, State>) {
-        for (workload, to) in &orders.yielded {
-            states.insert(workload.clone(), State::Yielded(to.to_string()));
-        }
+    fn ring(&self, mut signals: Vec<Signal>, states: BTreeMap<String, State>) {
         let mut papers = self.shared.desk.lock();
         for signal in &signals {
             if let Signal::Left { address } = signal {

@@ -175,21 +175,6 @@ fn the_next_one_goes_on_where_the_last_one_was() {
 }
 
 #[test]
-fn an_address_that_was_given_up_stays_so_until_the_next_start() {
-    let mut stage = Stage::new();
-    stage.docker.run("c");
-    stage.pursue_until(&[wish("c", A)], &[State::Bound]);
-    let to = Mac([2, 0, 0, 0, 0, 1]);
-    stage.actuator.give_up(ip(A), to);
-    stage.pursue_until(&[wish("c", A)], &[State::Yielded(to.to_string())]);
-    assert_eq!(stage.pursue(&[wish("c", A)]), [State::Yielded(to.to_string())]);
-    assert_eq!(stage.docker.options("c"), None);
-    let mut again = wish("c", A);
-    again.workload.run = 2;
-    stage.pursue_until(&[again], &[State::Bound]);
-}
-
-#[test]
 fn a_plan_says_what_would_be_done_and_does_nothing() {
     let mut stage = Stage::new();
     ["new", "changed", "gone", "same"].iter().for_each(|id| stage.docker.run(id));
