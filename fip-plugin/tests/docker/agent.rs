@@ -1,6 +1,7 @@
 //! The agent beside an engine.
 
 use std::io::{Read, Write};
+use std::ops::Deref;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,40 +53,10 @@ impl Agent {
         self.daemon.start(|| UnixStream::connect(self.socket()).is_ok());
     }
 
-    /// Kills it.
-    pub(crate) fn kill(&self) {
-        self.daemon.end("KILL");
-    }
-
-    /// Ends it as a service manager does; panics unless it ends with success.
-    pub(crate) fn stop(&self) {
-        assert!(self.daemon.end("TERM"), "fip-agent failed:\n{}", self.log());
-    }
-
     /// Stops it and starts it again.
     pub(crate) fn restart(&self) {
         self.stop();
         self.up();
-    }
-
-    /// Takes note that it went down with [`Engine::power_cycle`]: [`Agent::up`] starts it then.
-    pub(crate) fn lost_power(&self) {
-        self.daemon.buried();
-    }
-
-    /// Whether it runs.
-    pub(crate) fn is_running(&self) -> bool {
-        self.daemon.is_running()
-    }
-
-    /// What it has logged, since the first start.
-    pub(crate) fn log(&self) -> String {
-        self.daemon.log()
-    }
-
-    /// Its process id in the machine.
-    pub(crate) fn pid(&self) -> u32 {
-        self.daemon.pid()
     }
 
     /// Its socket, for the test to connect to.
@@ -146,6 +117,14 @@ impl Agent {
             let is_it = |line: &&str| parts.iter().all(|part| line.contains(part));
             log[since..].lines().find(is_it).map(str::to_owned).ok_or("there is none".to_owned())
         })
+    }
+}
+
+impl Deref for Agent {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.daemon
     }
 }
 

@@ -14,7 +14,7 @@ use super::machine::Machine;
 const LINES: usize = 80;
 
 /// A program with its arguments, and its process if it runs.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     machine: Arc<Machine>,
     name: &'static str,
     command: Vec<String>,
@@ -58,13 +58,13 @@ impl Daemon {
     }
 
     /// Whether it runs.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         let mut process = self.process.lock().unwrap();
         process.as_mut().is_some_and(|process| process.waiter.try_wait().unwrap().is_none())
     }
 
     /// Its process id in the machine.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         let process = self.process.lock().unwrap();
         process.as_ref().expect("it does not run").pid.parse().unwrap()
     }
@@ -72,6 +72,21 @@ impl Daemon {
     /// Sends a signal by its name, as `TERM`.
     pub(super) fn signal(&self, name: &str) {
         self.machine.bash(r#"kill -s "$1" "$2""#, &[name, &self.pid().to_string()]);
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&self) {
+        self.end("KILL");
+    }
+
+    /// Ends it as a service manager does; panics unless it ends with success.
+    pub(crate) fn stop(&self) {
+        assert!(self.end("TERM"), "{} failed:\n{}", self.name, self.log());
+    }
+
+    /// Takes note that it went down with [`Engine::power_cycle`](super::Engine::power_cycle).
+    pub(crate) fn lost_power(&self) {
+        self.buried();
     }
 
     /// Sends the signal and waits for its end. Says whether it ended with success.
@@ -88,7 +103,7 @@ impl Daemon {
     }
 
     /// What it has logged, since the first start.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.machine.path(&self.log_path())).unwrap_or_default()
     }
 

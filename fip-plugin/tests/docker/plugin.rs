@@ -1,5 +1,6 @@
 //! The driver beside an engine.
 
+use std::ops::Deref;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,40 +45,10 @@ impl Plugin {
         self.daemon.start(|| UnixStream::connect(&socket).is_ok());
     }
 
-    /// Kills it.
-    pub(crate) fn kill(&self) {
-        self.daemon.end("KILL");
-    }
-
-    /// Ends it as a service manager does; panics unless it ends with success.
-    pub(crate) fn stop(&self) {
-        assert!(self.daemon.end("TERM"), "fip-plugin failed:\n{}", self.log());
-    }
-
     /// Stops it and starts it again, with the same state.
     pub(crate) fn restart(&self) {
         self.stop();
         self.up();
-    }
-
-    /// Takes note that it went down with [`Engine::power_cycle`]: [`Plugin::up`] starts it then.
-    pub(crate) fn lost_power(&self) {
-        self.daemon.buried();
-    }
-
-    /// Whether it runs.
-    pub(crate) fn is_running(&self) -> bool {
-        self.daemon.is_running()
-    }
-
-    /// What it has logged, since the first start.
-    pub(crate) fn log(&self) -> String {
-        self.daemon.log()
-    }
-
-    /// Its process id in the machine.
-    pub(crate) fn pid(&self) -> u32 {
-        self.daemon.pid()
     }
 
     /// Its state directory, for the test to look into.
@@ -88,6 +59,14 @@ impl Plugin {
     /// Its socket, for the test to connect to.
     pub(crate) fn socket(&self) -> PathBuf {
         self.machine.path(SOCKET)
+    }
+}
+
+impl Deref for Plugin {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.daemon
     }
 }
 
