@@ -9,8 +9,8 @@ use fip_core::binding::parse_address;
 use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::duration::parse_duration;
 use fip_core::fip::{BindOptions, OnRival, Options};
-use fip_core::kernel::Mac;
 use fip_core::kernel::host::Host;
+use fip_core::kernel::{Hold, Mac};
 use fip_core::nat::Mark;
 use fip_core::netns::NetNs;
 use fip_core::{Binding, Error, FloatingIps, LinkName, Owner, PortForward, Protocol};
@@ -49,13 +49,30 @@ pub(crate) struct HostArgs {
 impl HostArgs {
     /// The floating addresses of the host that is meant.
     pub(crate) fn open(&self) -> Result<FloatingIps<Host>, Error> {
-        let options =
-            Options { mark: self.mark, allow_legacy_iptables: self.allow_legacy_iptables };
+        self.open_to_hold(HoldArgs::default())
+    }
+
+    /// The same, to be held as it is asked for.
+    pub(crate) fn open_to_hold(&self, args: HoldArgs) -> Result<FloatingIps<Host>, Error> {
+        let options = Options {
+            mark: self.mark,
+            allow_legacy_iptables: self.allow_legacy_iptables,
+            hold: args.hold,
+        };
         match &self.in_netns {
             Some(netns) => FloatingIps::open_in(netns, options),
             None => FloatingIps::open(options),
         }
     }
+}
+
+/// How the link holds floating addresses.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct HoldArgs {
+    /// Hold floating addresses as addresses of the link, or by local routes, of which any number
+    /// costs nothing [default: as it is; else by routes where neighbours get an answer for these]
+    #[arg(long, value_name = "address|route")]
+    hold: Option<Hold>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +113,8 @@ pub(crate) struct BindArgs {
     /// Let a binding of the same owner that is in the way give way
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    pub(crate) hold: HoldArgs,
     #[command(flatten)]
     claim: ClaimArgs,
     #[command(flatten)]
@@ -205,6 +224,8 @@ pub(crate) struct ApplyArgs {
     /// file means no bindings
     pub(crate) file: PathBuf,
     #[command(flatten)]
+    pub(crate) hold: HoldArgs,
+    #[command(flatten)]
     pub(crate) claim: ClaimArgs,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -222,6 +243,8 @@ pub(crate) struct WatchArgs {
     /// again
     #[arg(long, value_name = "yield|defend", default_value = "yield")]
     pub(crate) rival_policy: OnRival,
+    #[command(flatten)]
+    pub(crate) hold: HoldArgs,
     #[command(flatten)]
     pub(crate) probe: ProbeArgs,
     /// Print events as JSON, one object a line

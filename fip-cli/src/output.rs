@@ -25,6 +25,7 @@ struct Row<'a> {
     floating: String,
     fixed: Option<String>,
     interface: Option<&'a str>,
+    hold: Option<String>,
     owner: Option<&'a str>,
     ports: Vec<Port>,
     egress: bool,
@@ -115,6 +116,7 @@ fn row(status: &Status) -> Row<'_> {
         floating: binding.floating().to_string(),
         fixed: Some(binding.fixed().to_string()),
         interface: binding.uplink().map(|link| link.as_str()),
+        hold: status.hold.map(|hold| hold.to_string()),
         owner: Some(binding.owner().as_str()),
         ports: binding
             .ports()
@@ -138,6 +140,7 @@ fn stray((floating, link): &(IpAddr, LinkName)) -> Row<'_> {
         floating: floating.to_string(),
         fixed: None,
         interface: Some(link.as_str()),
+        hold: None,
         owner: None,
         ports: Vec::new(),
         egress: false,

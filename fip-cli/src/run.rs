@@ -11,7 +11,7 @@ use crate::{file, output};
 pub(crate) fn bind(host: &HostArgs, args: &BindArgs) -> Result<(), Failure> {
     let binding = args.binding()?;
     let options = args.options();
-    let mut fips = host.open()?;
+    let mut fips = host.open_to_hold(args.hold)?;
     if args.common.dry_run {
         return show(&fips.plan_bind(&binding, options.replace)?, args.common.json);
     }
@@ -32,7 +32,7 @@ pub(crate) fn unbind(host: &HostArgs, args: &UnbindArgs) -> Result<(), Failure> 
 pub(crate) fn apply(host: &HostArgs, args: &ApplyArgs) -> Result<(), Failure> {
     let bindings = file::read(&args.file)?;
     let owner = &args.common.owner;
-    let mut fips = host.open()?;
+    let mut fips = host.open_to_hold(args.hold)?;
     if args.common.dry_run {
         return show(&fips.plan(owner, &bindings)?, args.common.json);
     }

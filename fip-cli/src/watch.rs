@@ -65,7 +65,7 @@ pub(crate) fn watch(host: &HostArgs, args: &WatchArgs) -> Result<(), Failure> {
     let signals = Signals::hold(reload).map_err(|error| Failure::System("hold signals", error))?;
     let bindings = read(args)?;
     let watching = Line::Watching { owner: args.owner.to_string(), bindings: bindings.len() };
-    let fips = host.open()?;
+    let fips = host.open_to_hold(args.hold)?;
     let options = args.probe.options();
     let mut watch = fips.watch([args.owner.clone()], bindings, options, args.rival_policy)?;
     let requests =

@@ -33,8 +33,8 @@ fn the_files_of_bindings_say_the_same() {
     let toml = plan("bindings.toml");
     assert_eq!(toml, plan("bindings.json"));
     for line in [
-        "add address 192.168.99.200/32 dev eth0",
-        "add address 192.168.99.201/32 dev eth0",
+        "add local route 192.168.99.200/32 dev eth0",
+        "add local route 192.168.99.201/32 dev eth0",
         "add address 2001:db8:99::200/128 dev eth0",
     ] {
         assert!(toml.lines().any(|found| found == line), "no {line} in {toml}");

@@ -127,7 +127,7 @@ fn an_address_without_a_binding_is_shown_and_can_be_removed() {
         assert_eq!(theirs.as_array().unwrap().len(), 1, "{theirs}");
         scene.fip().ok(&format!("unbind {left}"));
         assert_eq!(scene.fip().list().len(), 1);
-        let addresses = scene.a.ip("-br addr show dev eth0");
+        let addresses = scene.a.carried("eth0");
         assert!(addresses.contains(&kept.to_string()), "{addresses}");
         assert!(!addresses.contains(&format!("{left}/")), "{addresses}");
     }

@@ -6,6 +6,7 @@ mod lab;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread;
 
 use lab::{
     Capture, Claim, Family, Fip, Host, Lan, Ns, PATIENCE, Prober, Run, TcpFlow, UdpFlow, Whoami,
@@ -144,6 +145,40 @@ fn an_ipv6_address_moves_between_hosts() {
 
 /// A client that has not heard of the move sends on to the old host. The flows of before must
 /// not reach the old workload even so.
+/// Between an address of the link and a local route: nobody on the LAN notices.
+#[test]
+fn how_an_address_is_held_changes_under_load() {
+    let scene = Scene::new();
+    let (floating, fixed) = (lan(Family::V4, 200), scene.old.address(Family::V4));
+    let bind = format!("bind {floating} {fixed} --announce 1 --probe 20ms");
+    fip(&scene.a).ok(&bind);
+    let mut connection = TcpFlow::open(&scene.client, (floating, 80));
+    assert_eq!(connection.ask().unwrap().name, "old");
+    let capture = Capture::start(&scene.lan.switch);
+    let pings = thread::scope(|scope| {
+        let ping =
+            ["-q", "-i", "0.002", "-c", "500", "-W", "5", &floating.to_string()].map(str::to_owned);
+        let client = &scene.client;
+        let pings =
+            scope.spawn(move || client.tool("ping", &ping.each_ref().map(String::as_str), ""));
+        while !pings.is_finished() {
+            for hold in ["address", "route"] {
+                fip(&scene.a).ok(&format!("{bind} --hold {hold}"));
+                assert_eq!(fip(&scene.a).list()[0]["hold"], hold);
+                // Whoever asks now is answered too.
+                scene.client.ip("neighbour flush dev eth0");
+            }
+        }
+        pings.join().unwrap()
+    });
+    assert!(pings.contains(" 500 received"), "{pings}");
+    assert_eq!(connection.ask().unwrap().name, "old");
+    capture.catch_up(&scene.client);
+    let claims = capture.claims(floating);
+    let probed = Claim::Probes(scene.a.mac("eth0"));
+    assert!(!claims.contains(&probed), "what it has it does not ask for: {claims:?}");
+}
+
 #[test]
 fn the_old_host_forgets_the_flows_of_an_unbound_address() {
     let scene = Scene::new();

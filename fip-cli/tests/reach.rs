@@ -123,10 +123,15 @@ impl Scene {
 
 /// Fills the whole matrix for one family, and names each cell that is wrong.
 fn reach(family: Family, nf_call: bool) {
+    reach_held(family, nf_call, "");
+}
+
+/// The same, with this option for how the address is held.
+fn reach_held(family: Family, nf_call: bool, hold: &str) {
     let scene = Scene::new(nf_call);
     let fixed = scene.target.address(family);
     let fip = Fip::new(env!("CARGO_BIN_EXE_fip"), &scene.a);
-    fip.ok(&format!("bind {} {fixed} --announce 1 --probe 20ms", lan(family, FLOATING)));
+    fip.ok(&format!("bind {} {fixed} --announce 1 --probe 20ms {hold}", lan(family, FLOATING)));
     let mut wrong = Vec::new();
     for (who, caller, wanted) in scene.callers(family) {
         for proto in Proto::ALL {
@@ -145,6 +150,13 @@ fn reach(family: Family, nf_call: bool) {
 #[test]
 fn everybody_reaches_it_over_ipv4() {
     reach(Family::V4, false);
+}
+
+#[test]
+fn everybody_reaches_an_address_of_the_link() {
+    for nf_call in [false, true] {
+        reach_held(Family::V4, nf_call, "--hold address");
+    }
 }
 
 #[test]
@@ -169,7 +181,7 @@ fn nobody_reaches_it_after_unbind() {
     for family in Family::BOTH {
         let floating = lan(family, FLOATING);
         let fixed = scene.target.address(family);
-        let before = (scene.a.ruleset(), scene.a.ip("addr show dev eth0"));
+        let before = (scene.a.ruleset(), scene.a.carried("eth0"));
         fip.ok(&format!("bind {floating} {fixed} --announce 1 --probe 20ms"));
         scene.cell(family, &scene.client, Proto::Tcp).unwrap();
         fip.ok(&format!("unbind {floating}"));
@@ -177,6 +189,6 @@ fn nobody_reaches_it_after_unbind() {
             let seen = scene.cell(family, caller, proto);
             assert!(seen.is_err(), "{} still reaches {floating}: {seen:?}", caller.name());
         }
-        assert_eq!((scene.a.ruleset(), scene.a.ip("addr show dev eth0")), before);
+        assert_eq!((scene.a.ruleset(), scene.a.carried("eth0")), before);
     }
 }

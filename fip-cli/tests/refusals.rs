@@ -310,16 +310,16 @@ fn legacy_iptables() {
 #[test]
 fn a_kernel_without_nf_tables() {
     let scene = Scene::new();
-    let before = scene.state();
-    // No netfilter sockets at all: it is the second socket that is opened.
-    let no_sockets = ["--trace=socket", "--inject=socket:error=EPROTONOSUPPORT:when=2"];
-    // Or sockets, but nobody behind them: the first answer, of 44 bytes, becomes an error message
-    // for the first request that says EINVAL (`struct nlmsghdr`, `struct nlmsgerr`).
-    let first = first_answer_of_nf_tables(&scene);
-    let einval = ["2c000000", "0200", "0000", "01000000", "00000000", "eaffffff"].concat();
-    let einval = format!("--inject=recvfrom:poke_exit=@arg2={einval}:when={first}");
-    for inject in [no_sockets, ["--trace=recvfrom", &einval]] {
-        for command in ["bind 192.168.99.200 172.18.0.2", "list"] {
+    for command in ["bind 192.168.99.200 172.18.0.2", "list"] {
+        // No netfilter sockets at all: it is the second socket that is opened.
+        let no_sockets = ["--trace=socket", "--inject=socket:error=EPROTONOSUPPORT:when=2"];
+        // Or sockets, but nobody behind them: the first answer, of 44 bytes, becomes an error message
+        // for the first request that says EINVAL (`struct nlmsghdr`, `struct nlmsgerr`).
+        let first = first_answer_of_nf_tables(&scene, command);
+        let einval = ["2c000000", "0200", "0000", "01000000", "00000000", "eaffffff"].concat();
+        let einval = format!("--inject=recvfrom:poke_exit=@arg2={einval}:when={first}");
+        let before = scene.state();
+        for inject in [no_sockets, ["--trace=recvfrom", &einval]] {
             let strace = ["-o", "/dev/null", inject[0], inject[1], FIP];
             let args: Vec<&str> = strace.into_iter().chain(command.split(' ')).collect();
             let run = scene.a.try_tool("strace", &args, "");
@@ -333,8 +333,10 @@ fn a_kernel_without_nf_tables() {
 }
 
 /// Which call of recvfrom(2) gets the first answer of nf_tables.
-fn first_answer_of_nf_tables(scene: &Scene) -> usize {
-    let trace = scene.a.try_tool("strace", &["--trace=recvfrom", FIP, "list"], "").stderr;
+fn first_answer_of_nf_tables(scene: &Scene, command: &str) -> usize {
+    let args: Vec<&str> = ["--trace=recvfrom", FIP].into_iter().chain(command.split(' ')).collect();
+    let trace = scene.a.try_tool("strace", &args, "").stderr;
+    scene.fip().ok("unbind 192.168.99.200");
     let calls: Vec<&str> = trace.lines().filter(|line| line.starts_with("recvfrom(")).collect();
     let first = calls.iter().position(|line| line.contains("NFT_MSG_NEWGEN"));
     first.unwrap_or_else(|| panic!("no answer of nf_tables in: {trace}")) + 1

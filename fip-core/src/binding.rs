@@ -3,11 +3,13 @@
 //! Parsing is the only validation: a value of these types is well formed. What only the host can
 //! tell (its own addresses, its gateways) is checked by [`crate::address::AddressBinder`].
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU8;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,19 +22,53 @@ pub const LINK_NAME_MAX: usize = 15;
 pub const OWNER_MAX: usize = 80;
 
 /// The name of a network link, such as `eth0`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+///
+/// Ten thousand bindings have as many of them, in keys that are compared all the time: so it has
+/// no memory of its own, and is compared as a number.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct LinkName(Arc<str>);
+pub struct LinkName {
+    /// What is not used is 0.
+    text: [u8; LINK_NAME_MAX],
+    /// The length and one more: where there is no name, that is 0.
+    length: NonZeroU8,
+}
 
 impl LinkName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        let length = usize::from(self.length.get() - 1);
+        std::str::from_utf8(&self.text[..length]).unwrap_or_default()
     }
 
     /// Before every name in order, and itself no name: where a range of names begins.
     pub(crate) fn before_all() -> Self {
-        Self("".into())
+        Self { text: [0; LINK_NAME_MAX], length: NonZeroU8::MIN }
+    }
+
+    /// The text as a number, of the same order.
+    pub(crate) fn number(&self) -> u128 {
+        let mut bytes = [0; 16];
+        bytes[..LINK_NAME_MAX].copy_from_slice(&self.text);
+        u128::from_be_bytes(bytes)
+    }
+}
+
+impl Ord for LinkName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.number().cmp(&other.number())
+    }
+}
+
+impl PartialOrd for LinkName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LinkName").field(&self.as_str()).finish()
     }
 }
 
@@ -50,7 +86,10 @@ impl FromStr for LinkName {
             && text != ".."
             && text.bytes().all(visible);
         if valid {
-            Ok(Self(text.into()))
+            let mut name = Self::before_all();
+            name.text[..text.len()].copy_from_slice(text.as_bytes());
+            name.length = name.length.saturating_add(text.len() as u8);
+            Ok(name)
         } else {
             Err(Error::parse(text, "a link name (1 to 15 visible characters, no '/', ':' or '%')"))
         }
@@ -71,7 +110,8 @@ impl Owner {
 
 impl Default for Owner {
     fn default() -> Self {
-        Self("cli".into())
+        static CLI: LazyLock<Owner> = LazyLock::new(|| Owner("cli".into()));
+        CLI.clone()
     }
 }
 
@@ -239,6 +279,11 @@ impl Binding {
         self
     }
 
+    /// The same, of a binding that is being put together.
+    pub(crate) fn insert_port(&mut self, port: PortForward) {
+        self.ports.insert(port);
+    }
+
     /// Translates exactly these ports.
     #[must_use]
     pub fn with_ports(mut self, ports: impl IntoIterator<Item = PortForward>) -> Self {
@@ -353,7 +398,7 @@ macro_rules! text_conversions {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
             }
         }
         impl TryFrom<String> for $name {
@@ -364,7 +409,7 @@ macro_rules! text_conversions {
         }
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0.as_ref().to_owned()
+                name.as_str().to_owned()
             }
         }
     )*};
@@ -409,6 +454,15 @@ mod tests {
         }
         assert!("a".repeat(256).parse::<LinkName>().is_err());
         assert!("a".repeat(256).parse::<Owner>().is_err());
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_their_text() {
+        let names = ["a", "a.1", "ab", "b", "eth0", "eth0.100", "eth1", "~~~~~~~~~~~~~~~"];
+        let parsed: Vec<LinkName> = names.iter().map(|name| name.parse().unwrap()).collect();
+        assert!(parsed.is_sorted() && LinkName::before_all() < parsed[0]);
+        assert_eq!(parsed.iter().map(LinkName::as_str).collect::<Vec<_>>(), names);
+        assert_eq!(size_of::<Option<LinkName>>(), 16);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod bridges;
 mod goal;
+mod hold;
 mod plan;
 mod reach;
 mod status;
@@ -24,7 +25,7 @@ use crate::bridge;
 use crate::claim::{Announcements, Claim};
 use crate::error::{Error, Result};
 use crate::kernel::host::Host;
-use crate::kernel::{Kernel, Mac};
+use crate::kernel::{Hold, Kernel, Mac};
 pub use crate::nat::BridgeRules;
 use crate::nat::{Family, Mark};
 use crate::netns::NetNs;
@@ -45,6 +46,9 @@ pub struct Options {
     pub mark: Option<Mark>,
     /// Go on although tables of iptables-legacy are in use, which cannot be looked into.
     pub allow_legacy_iptables: bool,
+    /// How links hold floating addresses. If none, what is there and is answered stays as it is, and
+    /// what is new is held by a route where neighbours get an answer for that, else as an address.
+    pub hold: Option<Hold>,
 }
 
 /// How a binding is made.
@@ -88,6 +92,8 @@ pub struct FloatingIps<K> {
     kernel: K,
     options: Options,
     view: Option<View>,
+    /// How many goals there were, with the present one.
+    goals: usize,
     announcements: Announcements,
     /// An earlier call, of this process or another one, may have ended before it forgot the
     /// connections that it changed.
@@ -118,7 +124,7 @@ impl<K: Kernel> FloatingIps<K> {
     /// The floating addresses of this kernel.
     pub fn new(kernel: K, options: Options) -> Self {
         let announcements = Announcements::default();
-        Self { kernel, options, view: None, announcements, unsure: true, reached: None }
+        Self { kernel, options, view: None, goals: 0, announcements, unsure: true, reached: None }
     }
 
     /// The kernel, for what is not about floating addresses.
@@ -213,15 +219,15 @@ impl<K: Kernel> FloatingIps<K> {
     /// # Errors
     /// If the kernel cannot be read.
     pub fn list(&mut self) -> Result<Vec<Status>> {
-        let view = View::read(&mut self.kernel)?;
-        let counters = self.kernel.counters()?;
+        let (mut view, counters) = View::read_counted(&mut self.kernel)?;
+        view.links.look_at_holders(&mut self.kernel)?;
         let mut forwards = BTreeSet::new();
         for family in Family::ALL {
             if bridge::forwards(&mut self.kernel, family)? {
                 forwards.insert(family);
             }
         }
-        let list = status::list(&view, counters, &forwards);
+        let list = status::list(&view, &counters, &forwards);
         self.view = Some(view);
         Ok(list)
     }
@@ -287,6 +293,8 @@ impl<K: Kernel> FloatingIps<K> {
 
     fn forget_withdrawn(&mut self) -> Result<()> {
         match &mut self.view {
+            // What was done is known; to look again would be to wait.
+            Some(view) if view.is_narrow() => self.announcements.retain_carried(&view.links),
             Some(view) => {
                 view.refresh_links(&mut self.kernel)?;
                 self.announcements.retain_carried(&view.links);
@@ -313,7 +321,9 @@ impl<K: Kernel> FloatingIps<K> {
 
     fn plan_goal(&mut self, goal: &Goal<'_>) -> Result<Plan> {
         self.view = None;
-        Ok(self.plan_now(goal, &HashSet::new())?.plan)
+        let step = self.plan_now(goal, &HashSet::new());
+        self.view = self.view.take().filter(|view| !view.is_narrow());
+        Ok(step?.plan)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::binding::{LinkName, Protocol};
 use crate::conntrack::Strays;
 use crate::diff::Changes;
 use crate::error::{Error, Result};
-use crate::nat::Snapshot;
+use crate::nat::{About, Snapshot};
 use crate::netns::NetNs;
 
 /// A kernel's network stack, in one network namespace.
@@ -88,6 +88,48 @@ pub struct Link {
     pub master: Option<u32>,
 }
 
+impl Link {
+    /// The Ethernet address by which neighbours reach it; none on a link without neighbours
+    /// (loopback, tunnels).
+    pub fn ethernet(&self) -> Option<Mac> {
+        self.mac.filter(|_| !self.loopback)
+    }
+}
+
+/// How a link holds an address: what makes the kernel take packets to it for the host, and answer
+/// neighbours that ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    /// As one of its addresses, as ip-address(8) shows them. The kernel walks all IPv4 addresses of
+    /// the link to add or remove one (`__inet_insert_ifa` in `net/ipv4/devinet.c`).
+    Address,
+    /// By a route of type `local` to this address alone in the table `local`, as `ip route show
+    /// table local` shows them: found and changed in O(log N). IPv4 only: of IPv6, neighbours get
+    /// an answer for addresses only.
+    Route,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Address => "address",
+            Self::Route => "route",
+        })
+    }
+}
+
+impl FromStr for Hold {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "address" => Ok(Self::Address),
+            "route" => Ok(Self::Route),
+            _ => Err(Error::parse(text, "how an address is held: address or route")),
+        }
+    }
+}
+
 /// An address on a link.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
@@ -97,14 +139,17 @@ pub struct Address {
     pub network: IpNetwork,
     /// It bears this project's tag: a floating address that we added.
     pub ours: bool,
+    /// How the link holds it.
+    pub hold: Hold,
 }
 
 /// A change of a link's addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressChange {
     /// Add an address. A floating one (`ours`) is tagged, makes no prefix route, and is never the
-    /// host's source address: IPv4 by scope `host`, IPv6 by preferred lifetime 0. The kernel does
-    /// no duplicate address detection for it.
+    /// host's source address: IPv4 by scope `host`, or by a route that prefers no source; IPv6 by
+    /// preferred lifetime 0. The kernel does no duplicate address detection for it. One that is
+    /// held by a route is IPv4, and ours.
     Add(Address),
     /// Remove it.
     Remove(Address),
@@ -202,12 +247,17 @@ pub enum LinkChange {
 pub enum News {
     /// Nothing.
     Nothing,
-    /// Some of it.
+    /// Some of it; or forwarding, if nothing of this.
     Some {
         /// The addresses that came and went, in their order. One that comes may have been there.
         addresses: Vec<AddressChange>,
-        /// Links, routes or forwarding may have changed too.
-        others: bool,
+        /// The links that were deleted, or moved away: what they held by routes went with them, and
+        /// the kernel tells nobody of that.
+        gone: Vec<u32>,
+        /// Links may have changed. The IPv4 routes of one that went down are gone untold.
+        links: bool,
+        /// Routes may have changed.
+        routes: bool,
     },
     /// Anything: all has to be looked at again.
     Everything,
@@ -218,8 +268,13 @@ pub trait Rtnl {
     /// Every link.
     fn links(&mut self) -> Result<Vec<Link>>;
 
-    /// Every address of every link.
+    /// Every address of every link, and those that are held by routes: ours, and those that somebody
+    /// else (not the kernel) made the host's own.
     fn addresses(&mut self) -> Result<Vec<Address>>;
+
+    /// The addresses of links, and of those that are held by routes these: what binding them takes
+    /// to know. However many others are held so, they are not read.
+    fn addresses_about(&mut self, floating: &[IpAddr]) -> Result<Vec<Address>>;
 
     /// The unicast routes of the main table, both families.
     fn routes(&mut self) -> Result<Vec<Route>> {
@@ -245,6 +300,12 @@ pub trait Rtnl {
     /// Makes the changes in order; one that fails does not stop the others. The inner results
     /// are the kernel's, in the same order.
     fn change_addresses(&mut self, changes: &[AddressChange]) -> Result<Vec<io::Result<()>>>;
+
+    /// Has the kernel look for whoever has the addresses now: ordinary ARP requests or neighbour
+    /// solicitations, from the host's own address. Whoever waits for one hears in it that this host
+    /// has it no more ([`Deed::Seeks`]); and what is still sent to this host goes on to its successor
+    /// as soon as there is one.
+    fn seek(&mut self, link: u32, addresses: &[IpAddr]) -> Result<()>;
 
     /// Creates a link, or a pair.
     fn create_link(&mut self, link: &NewLink) -> Result<()>;
@@ -285,6 +346,18 @@ pub trait Rtnl {
 pub trait Nft {
     /// Our table, and of the others what matters to us, all of one generation.
     fn snapshot(&mut self) -> Result<Snapshot>;
+
+    /// The same, and the counters, of one time.
+    fn snapshot_counted(&mut self) -> Result<(Snapshot, Vec<Counter>)> {
+        Ok((self.snapshot()?, self.counters()?))
+    }
+
+    /// Our table and the others', with no more of the elements than this change has to know of
+    /// ([`crate::nat::elements_about`]).
+    fn snapshot_about(&mut self, about: &About) -> Result<Snapshot> {
+        let _ = about;
+        self.snapshot()
+    }
 
     /// The present generation of the ruleset: it counts every transaction of anybody.
     fn generation(&mut self) -> Result<u32>;
@@ -360,8 +433,19 @@ pub struct Sighting {
     pub address: IpAddr,
     /// The hardware address of the host that has it or wants it.
     pub mac: Mac,
-    /// The host does not have the address (yet): it probes for it, as one does before claiming.
-    pub probing: bool,
+    /// What that host did.
+    pub deed: Deed,
+}
+
+/// What a host that was heard has to do with an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It has the address: it answers for it, or announces it.
+    Holds,
+    /// It does not have the address (yet): it probes for it, as one does before claiming.
+    Probes,
+    /// It looks for the address as for any neighbour. So it does not have it, or no longer.
+    Seeks,
 }
 
 /// The neighbours on a link: ARP (RFC 826, 5227) and IPv6 neighbour discovery (RFC 4861).
@@ -371,8 +455,8 @@ pub trait Wire {
     fn probe(&mut self, link: &Link, addresses: &[IpAddr]) -> Result<()>;
 
     /// The next host that is heard to have an address (an ARP packet with that sender address, a
-    /// neighbour advertisement), or to probe for one itself, before `until`. Frames that this
-    /// link sent do not count; those of this host's other links do. Listening begins with the first
+    /// neighbour advertisement), to probe for one itself, or to look for one, before `until`. Frames
+    /// that this link sent do not count; those of this host's other links do. Listening begins with the first
     /// call of `probe` on the link. None means that everything which came before `until` has been
     /// told.
     fn heard(&mut self, link: &Link, until: Instant) -> Result<Option<Sighting>>;

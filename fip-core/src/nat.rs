@@ -3,12 +3,14 @@
 //! The table's [`Skeleton`] is constant; a binding is a few elements of its maps. Everything here
 //! is plain data: it is compared by [`crate::diff`], and printed as nft would write it.
 
+mod about;
 mod bridges;
 pub mod expr;
 mod rules;
 pub mod skeleton;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -17,6 +19,7 @@ use ipnetwork::IpNetwork;
 
 use crate::binding::{Binding, LinkName, Owner, PortForward, Protocol};
 use crate::error::{Error, Result};
+pub use about::{About, Maps, elements_about};
 pub use bridges::{BridgeRules, bridge_rules};
 pub use rules::pass_rule;
 pub use skeleton::Skeleton;
@@ -151,7 +154,7 @@ pub(crate) const MASQUERADED: &str = "masqueraded";
 pub(crate) const INTERNAL: &str = "internal";
 
 /// The key of an element, which also tells its map. Those of bridges come last in order.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A floating address, all of it.
     Dnat(IpAddr),
@@ -183,6 +186,25 @@ impl Key {
         }
     }
 
+    /// Where it is in order: its map, then what it is of, as numbers. To compare them is most of
+    /// the work of finding one of ten thousand.
+    fn place(&self) -> (u8, bool, u128, u128) {
+        let (map, address, rest) = match self {
+            Self::Dnat(floating) => (0, floating, 0),
+            Self::Port(floating, protocol, port) => {
+                (1, floating, u128::from(*protocol as u8) << 16 | u128::from(*port))
+            }
+            Self::Snat(uplink, fixed) => {
+                return (2, fixed.is_ipv6(), uplink.number(), bits(fixed));
+            }
+            Self::Hairpin(network) => (3, &network.ip(), u128::from(network.prefix())),
+            Self::Through(bridge, link) => return (4, false, bridge.number(), link.number()),
+            Self::Masquerade(bridge, link) => return (5, false, bridge.number(), link.number()),
+            Self::Internal(bridge) => return (6, false, bridge.number(), 0),
+        };
+        (map, address.is_ipv6(), bits(address), rest)
+    }
+
     /// The bridge whose rules it is part of.
     pub fn bridge(&self) -> Option<&LinkName> {
         match self {
@@ -191,6 +213,25 @@ impl Key {
             }
             Self::Dnat(_) | Self::Port(..) | Self::Snat(..) | Self::Hairpin(_) => None,
         }
+    }
+}
+
+fn bits(address: &IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -277,24 +318,28 @@ pub type Elements = BTreeMap<Key, Value>;
 /// The elements that make a binding, with its floating address on `uplink`, and the fixed address
 /// in the subnet `network` of this host (if it is on link).
 pub fn elements(binding: &Binding, uplink: &LinkName, network: Option<IpNetwork>) -> Elements {
+    let hairpin = network.map(|network| (Key::Hairpin(network), Value::Member));
+    translations(binding, uplink).chain(hairpin).collect()
+}
+
+/// Those of them that translate.
+pub(crate) fn translations(
+    binding: &Binding,
+    uplink: &LinkName,
+) -> impl Iterator<Item = (Key, Value)> {
     let (floating, fixed) = (binding.floating(), binding.fixed());
     let note = Note { owner: binding.owner().clone(), uplink: Some(uplink.clone()) };
-    let mut elements: Elements = binding
-        .ports()
-        .iter()
-        .map(|port| {
-            let key = Key::Port(floating, port.protocol, port.port);
-            (key, Value::Port(fixed, port.fixed_port, note.clone()))
-        })
-        .collect();
-    if binding.is_whole_address() {
-        elements.insert(Key::Dnat(floating), Value::Dnat(fixed, note));
-    }
-    if binding.egress() {
-        elements.insert(Key::Snat(uplink.clone(), fixed), Value::Snat(floating));
-    }
-    elements.extend(network.map(|network| (Key::Hairpin(network), Value::Member)));
-    elements
+    let whole = binding.is_whole_address().then(|| Value::Dnat(fixed, note.clone()));
+    let ports = binding.ports().iter().map(move |port| {
+        let key = Key::Port(floating, port.protocol, port.port);
+        (key, Value::Port(fixed, port.fixed_port, note.clone()))
+    });
+    let egress = binding.egress().then(|| Key::Snat(uplink.clone(), fixed));
+    whole
+        .map(|value| (Key::Dnat(floating), value))
+        .into_iter()
+        .chain(ports)
+        .chain(egress.map(|key| (key, Value::Snat(floating))))
 }
 
 /// A binding as the kernel has it.
@@ -309,8 +354,18 @@ pub struct Bound {
 /// Reads the bindings back from the elements. Ports of one floating address that lead to one
 /// fixed address and are of one owner are one binding.
 pub fn bindings(elements: &Elements) -> Vec<Bound> {
-    let mut found: BTreeMap<(IpAddr, IpAddr, bool, Owner), Bound> = BTreeMap::new();
-    for (key, value) in elements {
+    bindings_among(elements.iter(), elements)
+}
+
+/// The bindings that some of the elements make.
+pub(crate) fn bindings_among<'e>(
+    some: impl Iterator<Item = (&'e Key, &'e Value)>,
+    all: &Elements,
+) -> Vec<Bound> {
+    let mut found: Vec<Bound> = Vec::new();
+    // Where each binding of ports is; every whole address is one of its own.
+    let mut of_ports: HashMap<(IpAddr, IpAddr, &Owner), usize> = HashMap::new();
+    for (key, value) in some {
         let (Some(fixed), Some(note)) = (value.fixed(), value.note()) else { continue };
         let (floating, port) = match (key, value) {
             (Key::Dnat(floating), _) => (*floating, None),
@@ -320,24 +375,42 @@ pub fn bindings(elements: &Elements) -> Vec<Bound> {
             }
             _ => continue,
         };
-        let Ok(mut binding) = Binding::new(floating, fixed) else { continue };
-        binding = binding.owned_by(note.owner.clone());
-        if let Some(uplink) = &note.uplink {
-            binding = binding.on(uplink.clone());
+        let place = match port {
+            Some(_) => *of_ports.entry((floating, fixed, &note.owner)).or_insert(found.len()),
+            None => found.len(),
+        };
+        if place == found.len() {
+            let Some(mut binding) = binding(floating, fixed, note) else {
+                of_ports.remove(&(floating, fixed, &note.owner));
+                continue;
+            };
+            if port.is_none() {
+                let egress = note.uplink.clone().map(|uplink| Key::Snat(uplink, fixed));
+                let egress = egress.and_then(|key| all.get(&key));
+                binding = binding.with_egress(egress == Some(&Value::Snat(floating)));
+            }
+            found.push(Bound { binding, keys: Vec::with_capacity(1) });
         }
-        if port.is_none() {
-            let egress = note.uplink.clone().map(|uplink| Key::Snat(uplink, fixed));
-            let egress = egress.and_then(|key| elements.get(&key));
-            binding = binding.with_egress(egress == Some(&Value::Snat(floating)));
-        }
-        let group = (floating, fixed, port.is_some(), note.owner.clone());
-        let bound = found.entry(group).or_insert(Bound { binding, keys: Vec::new() });
+        let bound = &mut found[place];
         bound.keys.push(key.clone());
         if let Some(port) = port {
-            bound.binding = bound.binding.clone().port(port);
+            bound.binding.insert_port(port);
         }
     }
-    found.into_values().collect()
+    let place = |b: &Binding| (b.floating(), b.fixed(), !b.is_whole_address());
+    found.sort_by(|Bound { binding: a, .. }, Bound { binding: b, .. }| {
+        place(a).cmp(&place(b)).then_with(|| a.owner().cmp(b.owner()))
+    });
+    found
+}
+
+/// The binding without its ports; none if there can be no such.
+fn binding(floating: IpAddr, fixed: IpAddr, note: &Note) -> Option<Binding> {
+    let binding = Binding::new(floating, fixed).ok()?.owned_by(note.owner.clone());
+    Some(match &note.uplink {
+        Some(uplink) => binding.on(uplink.clone()),
+        None => binding,
+    })
 }
 
 /// All that we keep in the kernel's packet filter.

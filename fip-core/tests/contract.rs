@@ -12,9 +12,11 @@ mod contract {
     pub(crate) mod bridges;
     pub(crate) mod challenges;
     pub(crate) mod each;
+    pub(crate) mod held;
     pub(crate) mod holding;
     pub(crate) mod links;
     pub(crate) mod monitor;
+    pub(crate) mod narrow;
     pub(crate) mod policy;
     pub(crate) mod privilege;
     pub(crate) mod random;
@@ -102,6 +104,8 @@ on_both! {
         the_pass_rule_goes_after_the_users_rules
         a_misplaced_pass_rule_is_put_right
         foreign_rules_of_unknown_handles_fail;
+    narrow:
+        a_part_of_the_elements_is_read;
     wire:
         a_silent_address_is_free
         a_rival_is_heard_until_it_falls_silent
@@ -129,6 +133,16 @@ on_both! {
         a_new_subnet_is_a_new_hairpin
         subnets_within_each_other_are_one_hairpin
         what_cannot_be_bound_changes_nothing;
+    held:
+        a_route_holds_an_address_beside_what_else_does
+        what_is_asked_about_is_what_is_there
+        routes_go_untold_with_the_last_address
+        what_is_answered_chooses_how_it_is_held
+        it_is_held_otherwise_if_that_is_asked_for
+        a_route_that_nobody_would_ask_for_is_refused
+        a_route_of_somebody_else_is_the_hosts_own_address
+        both_are_strays_without_their_rules
+        a_watch_repairs_routes_that_went_untold;
     bridge_rules:
         rules_of_a_bridge_come_and_go
         rules_of_a_bridge_are_exactly_those_given

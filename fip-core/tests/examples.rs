@@ -109,7 +109,7 @@ fn embed_binds_until_its_input_ends() {
     let (floating, fixed) = (scene.floating().to_string(), scene.fixed().to_string());
     let mut embed = scene.start("embed", &[&floating, &fixed]);
     let changes = embed.until(&format!("bound {floating} -> {fixed}"));
-    assert_eq!(changes.last().unwrap(), &format!("add address {floating}/32 dev eth0"));
+    assert_eq!(changes.last().unwrap(), &format!("add local route {floating}/32 dev eth0"));
     assert!(ping(&scene.client, scene.floating()));
     assert_eq!(embed.finish(), [format!("unbound {floating}")]);
     scene.is_clean();
@@ -148,8 +148,8 @@ fn dry_run_prints_what_nft_understands() {
     let (floating, fixed) = (scene.floating().to_string(), scene.fixed().to_string());
     let printed = scene.start("dry_run", &[&floating, &fixed]).finish();
     let (addresses, rules): (Vec<_>, Vec<_>) =
-        printed.into_iter().partition(|line| line.starts_with("add address"));
-    assert_eq!(addresses, [format!("add address {floating}/32 dev eth0")]);
+        printed.into_iter().partition(|line| line.starts_with("add local route"));
+    assert_eq!(addresses, [format!("add local route {floating}/32 dev eth0")]);
     assert!(rules.iter().any(|line| line.contains("dnat4") && line.contains(&fixed)));
     scene.is_clean();
     scene.host.nft_script(&rules.join("\n"));

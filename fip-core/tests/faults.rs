@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::fip::{BindOptions, OnRival, Report};
 use fip_core::kernel::fake::FakeKernel;
-use fip_core::kernel::{Flows, Rtnl};
+use fip_core::kernel::{Flows, Hold, Rtnl};
 use fip_core::nat::{Family, Key, Pass, Ruleset};
 use fip_core::{Binding, BridgeRules, FloatingIps, Options, Owner, Result};
 
@@ -348,7 +348,8 @@ fn a_failed_answer_to_a_made_change_is_no_obstacle() {
     assert!((CASES[0].act)(&mut fips).is_err());
     host.recover();
     let link = host.link(&"eth0".parse().unwrap()).unwrap().index;
-    let added = fip_core::address::floating_address(link, "192.0.2.20".parse().unwrap());
+    let added =
+        fip_core::address::floating_address(link, "192.0.2.20".parse().unwrap(), Hold::Route);
     let results = host.clone().change_addresses(&[fip_core::kernel::AddressChange::Add(added)]);
     assert!(results.unwrap()[0].is_ok());
     (CASES[0].act)(&mut fips).unwrap();

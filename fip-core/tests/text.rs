@@ -274,8 +274,9 @@ fn what_others_change_in_the_table_is_seen_and_repaired() {
 
 #[test]
 fn a_removed_rule_is_seen_and_repaired() {
-    for chain in ["translate", "sources", "marks", "prerouting", "output", "forward", "postrouting"]
-    {
+    let plain = ["translate", "sources", "ours", "leaving", "bridges", "within"];
+    let base = ["marks", "prerouting", "output", "forward", "postrouting"];
+    for chain in plain.into_iter().chain(base) {
         let mut host = Altered::new();
         let listed = host.host.nft(&format!("-a list chain inet fip {chain}"));
         let last = listed.lines().rfind(|line| line.contains("# handle")).unwrap();

@@ -1,4 +1,5 @@
 use fip_core::Binding;
+use fip_core::kernel::Hold;
 
 use super::*;
 
@@ -7,6 +8,7 @@ fn status(floating: &str, fixed: &str, ports: &[&str], problems: &[&str]) -> Sta
     let ports = ports.iter().map(|port| port.parse().unwrap());
     Status {
         binding: binding.with_ports(ports).on("eth0".parse().unwrap()),
+        hold: Some(Hold::Route),
         problems: problems.iter().map(|&problem| problem.to_owned()).collect(),
         packets: 12,
         bytes: 3456,
@@ -34,7 +36,7 @@ fn json_has_the_promised_fields() {
     let well = status("192.0.2.1", "172.18.0.2", &["tcp:80:8080"], &[]);
     assert_eq!(
         serde_json::to_string(&row(&well)).unwrap(),
-        r#"{"floating":"192.0.2.1","fixed":"172.18.0.2","interface":"eth0","owner":"cli","#
+        r#"{"floating":"192.0.2.1","fixed":"172.18.0.2","interface":"eth0","hold":"route","owner":"cli","#
             .to_owned()
             + r#""ports":[{"protocol":"tcp","port":80,"fixed_port":8080}],"egress":false,"#
             + r#""state":"active","packets":12,"bytes":3456}"#
@@ -58,7 +60,7 @@ FLOATING   FIXED  INTERFACE  OWNER  PORTS  EGRESS  STATE     PACKETS  BYTES
     assert_eq!(table(&rows), expected);
     assert_eq!(
         serde_json::to_string(&rows).unwrap(),
-        r#"[{"floating":"192.0.2.9","fixed":null,"interface":"eth0","owner":null,"ports":[],"#
+        r#"[{"floating":"192.0.2.9","fixed":null,"interface":"eth0","hold":null,"owner":null,"ports":[],"#
             .to_owned()
             + r#""egress":false,"state":"degraded","#
             + r#""problems":["not bound: `fip unbind 192.0.2.9` removes it"],"#

@@ -42,7 +42,7 @@ fn assert_bound(scene: &Scene, numbers: impl Iterator<Item = usize>) {
     assert!(listed.iter().all(|row| row["state"] == "active"), "{listed:#?}");
     let on_card: BTreeSet<String> = scene
         .a
-        .ip("-4 -o address show dev eth0")
+        .carried("eth0")
         .lines()
         .filter_map(|line| line.split_whitespace().nth(3)?.strip_suffix("/32"))
         .map(str::to_owned)

@@ -87,7 +87,7 @@ fn a_dry_run_tells_and_does_nothing() {
     let before = scene.state();
     let seen = monitored(&scene, || {
         let run = scene.fip().ok(&format!("bind {floating} {fixed} --dry-run"));
-        assert!(run.stdout.contains(&format!("add address {floating}/32 dev eth0")), "{run:?}");
+        assert!(run.stdout.contains(&format!("add local route {floating}/32 dev eth0")), "{run:?}");
         let run = scene.fip().ok(&format!("bind {floating} {fixed} --dry-run --json"));
         assert_eq!(run.json()["waited_ms"], 0.0);
         assert_eq!(run.json()["committed_ms"], 0.0);
@@ -101,7 +101,10 @@ fn a_dry_run_tells_and_does_nothing() {
     scene.fip().ok(&format!("bind {floating} {fixed} --probe 0 --announce 0"));
     let bound = scene.state();
     let run = scene.fip().ok(&format!("unbind {floating} --dry-run"));
-    assert!(run.stdout.starts_with(&format!("delete address {floating}/32 dev eth0")), "{run:?}");
+    assert!(
+        run.stdout.starts_with(&format!("delete local route {floating}/32 dev eth0")),
+        "{run:?}"
+    );
     scene.fip().run(&format!("bind {floating} 172.18.0.9 --dry-run")).exits(3);
     scene.state().assert_is(&bound, "after the dry run of unbind");
 }

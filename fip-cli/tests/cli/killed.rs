@@ -70,7 +70,7 @@ fn is_killed(scene: &Scene, command: &str, step: &str, nth: usize) -> bool {
 fn assert_in_order(scene: &Scene, when: &str) {
     let state = scene.state();
     for address in ["192.168.99.200", "2001:db8:99::200"] {
-        let attracts = scene.a.ip("address show dev eth0").contains(&format!("{address}/"));
+        let attracts = scene.a.carried("eth0").contains(&format!("{address}/"));
         assert!(!attracts || state.ruleset.contains(address), "{address} leads nowhere {when}");
     }
 }

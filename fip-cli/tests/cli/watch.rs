@@ -68,10 +68,8 @@ fn what_others_destroy_is_repaired_and_told() {
     watched.repairs("add element inet fip dnat4", || _ = a.nft("flush map inet fip dnat4"));
     for family in Family::BOTH {
         let floating = watched.scene.pair(family).0;
-        let length = if floating.is_ipv4() { 32 } else { 128 };
-        watched.repairs(&format!("add address {floating}"), || {
-            a.ip(&format!("address del {floating}/{length} dev eth0"));
-        });
+        let what = if floating.is_ipv4() { "local route" } else { "address" };
+        watched.repairs(&format!("add {what} {floating}"), || a.take_away(floating, "eth0"));
     }
     watched.stop();
 }
@@ -162,7 +160,7 @@ fn the_watch_of_one_owner_leaves_the_others_alone() {
     watched.scene.fip().ok(&format!("bind {floating} {fixed} --probe 0 --announce 0"));
     let from = watched.watch.lines().len();
     let address = watched.scene.pair(Family::V4).0;
-    watched.scene.a.ip(&format!("address del {address}/32 dev eth0"));
+    watched.scene.a.take_away(address, "eth0");
     watched.watch.wait_for_event(from, "repaired", |_| true);
     let listed = watched.scene.fip().list();
     let cli = listed.iter().filter(|row| row["owner"] == "cli").count();
@@ -190,7 +188,7 @@ fn an_address_is_yielded_to_the_newer_claim() {
         let floating = watched.scene.pair(family).0;
         announced(&watched, &rival, floating, "yielded");
         wait_for("the withdrawal", || (watched.scene.fip().list().len() == left).then_some(()));
-        let addresses = watched.scene.a.ip("address show dev eth0");
+        let addresses = watched.scene.a.carried("eth0");
         assert!(!addresses.contains(&format!("{floating}/")), "{addresses}");
     }
     // It stays so, whatever happens meanwhile.

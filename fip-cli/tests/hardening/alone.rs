@@ -17,7 +17,7 @@ fn what_is_free_is_repaired_while_another_address_waits() {
     scene.wait_for_traffic(free);
     watched.repairs_a_flush(&scene, free);
     let from = watched.watch.lines().len();
-    scene.a.ip(&format!("address del {free}/32 dev eth0"));
+    scene.a.take_away(free, "eth0");
     watched.watch.wait_for_event(from, "repaired", |_| true);
     scene.wait_for_traffic(free);
     wait_for_bound(&scene, &[free]);
@@ -39,7 +39,7 @@ fn what_goes_does_not_wait_for_what_is_contested() {
         .exits(3)
         .complains_of(&[&contested.to_string()]);
     assert_eq!(scene.fip().list().len(), 0);
-    let addresses = scene.a.ip("address show dev eth0");
+    let addresses = scene.a.carried("eth0");
     assert!(!addresses.contains("192.168.99.20"), "{addresses}");
 }
 
@@ -89,7 +89,7 @@ fn another_owners_address_stops_no_other_binding() {
     watched.tells_failure(0, &[&theirs.to_string(), "other"]);
     scene.wait_for_traffic(floating(201));
     let from = watched.watch.lines().len();
-    scene.a.ip("address del 192.168.99.201/32 dev eth0");
+    scene.a.take_away("192.168.99.201", "eth0");
     watched.watch.wait_for_event(from, "repaired", |_| true);
     scene.wait_for_traffic(floating(201));
     let listed = scene.fip().list();

@@ -123,7 +123,7 @@ fn an_address_of_ours_may_be_bound_again() {
     let mut kernel = host.clone();
     let mut links = links(&host);
     let link = links.named(&name("eth0")).unwrap().index;
-    let add = AddressChange::Add(floating_address(link, ip("192.0.2.20")));
+    let add = AddressChange::Add(floating_address(link, ip("192.0.2.20"), Hold::Address));
     AddressBinder::new(&mut kernel, &mut links).change(&[add]).unwrap();
     links.check(ip("192.0.2.20")).unwrap();
     assert_eq!(links.carrying(ip("192.0.2.20")).count(), 1);
@@ -158,7 +158,8 @@ fn the_subnet_and_the_way_to_a_workload() {
 fn place(kernel: &mut FakeKernel, floating: &str, on: Option<&str>) -> Vec<String> {
     let mut links = links(kernel);
     let link = on.map(|on| links.named(&name(on)).unwrap().index);
-    let wanted = link.map(|link| (ip(floating), link)).into_iter().collect();
+    let hold = Hold::Address;
+    let wanted = link.map(|link| (ip(floating), (link, hold))).into_iter().collect();
     let mut binder = AddressBinder::new(kernel, &mut links);
     let changes = binder.plan(&[ip(floating)].into(), &wanted);
     let lines = changes.iter().map(|change| binder.describe(change)).collect();
@@ -196,8 +197,8 @@ fn what_is_so_already_is_no_error() {
     let mut kernel = FakeKernel::new();
     let mut links = links(&kernel);
     let link = links.named(&name("eth0")).unwrap().index;
-    let address = floating_address(link, ip("192.0.2.20"));
-    let gone = floating_address(4711, ip("192.0.2.21"));
+    let address = floating_address(link, ip("192.0.2.20"), Hold::Address);
+    let gone = floating_address(4711, ip("192.0.2.21"), Hold::Address);
     let mut binder = AddressBinder::new(&mut kernel, &mut links);
     for _ in 0..2 {
         binder.change(&[AddressChange::Add(address.clone())]).unwrap();
@@ -213,12 +214,28 @@ fn a_change_that_fails_is_named_and_stops_no_other() {
     let mut kernel = FakeKernel::new();
     let mut links = links(&kernel);
     let link = links.named(&name("eth0")).unwrap().index;
-    let missing = floating_address(4711, ip("192.0.2.20"));
-    let good = floating_address(link, ip("192.0.2.21"));
+    let missing = floating_address(4711, ip("192.0.2.20"), Hold::Address);
+    let good = floating_address(link, ip("192.0.2.21"), Hold::Address);
     let changes = [missing, good.clone()].map(AddressChange::Add);
     let mut binder = AddressBinder::new(&mut kernel, &mut links);
     let error = binder.change(&changes).unwrap_err();
     assert_eq!(error.to_string(), "cannot add address 192.0.2.20/32 dev link 4711");
     assert!(links.ours().eq([&good]));
     assert!(kernel.addresses_of(&name("eth0")).unwrap().contains(&good));
+}
+
+#[test]
+fn a_link_in_a_vrf_is_mute() {
+    let mut links = links(&FakeKernel::new());
+    let vrf = links.named(&name("br0")).unwrap().index;
+    for link in &mut links.links {
+        match link.name.as_str() {
+            "br0" => link.kind = Some("vrf".to_owned()),
+            "eth0" => link.master = Some(vrf),
+            _ => {}
+        }
+    }
+    let mute = |on: &str| links.mute(links.named(&name(on)).unwrap());
+    let why = "eth0 is in the VRF br0, where local routes do not count";
+    assert_eq!((mute("eth0").as_deref(), mute("lo")), (Some(why), None));
 }

@@ -6,7 +6,7 @@ use ipnetwork::IpNetwork;
 
 use super::forwarding::ensure_sysctl;
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, LinkChange, Rtnl};
+use crate::kernel::{Address, AddressChange, Hold, Link, LinkChange, Rtnl};
 
 /// Changes to one link, made only where they are needed, and noted.
 pub(super) struct LinkWork<'a, K> {
@@ -44,7 +44,7 @@ impl<'a, K: Rtnl> LinkWork<'a, K> {
         let link = self.link.index;
         let has = |network| present.iter().any(|a| a.link == link && a.network == network);
         for &network in wanted.iter().filter(|&&network| !has(network)) {
-            let address = Address { link, network, ours: false };
+            let address = Address { link, network, ours: false, hold: Hold::Address };
             let results = self.kernel.change_addresses(&[AddressChange::Add(address)])?;
             match results.into_iter().collect::<io::Result<()>>() {
                 Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Claim, RivalPolicy};
 use crate::error::Result;
-use crate::kernel::{Link, Mac, Sighting, Wire};
+use crate::kernel::{Deed, Link, Mac, Sighting, Wire};
 
 /// Probes in a window: one may be lost, even two (`PROBE_NUM` of RFC 5227).
 const PROBES: u32 = 3;
@@ -14,6 +14,11 @@ const PROBES: u32 = 3;
 /// The time from one probe to the next, of many addresses: 50,000 frames in a second flood
 /// neither a switch nor the hosts, which all look at every one.
 const PACE: Duration = Duration::from_micros(20);
+
+/// A rival that has let go is believed after this part of a window. It has answered every probe
+/// before, so three that it leaves unanswered, on end, are as good as a whole window in which nobody
+/// was ever heard.
+const BRIEF: u32 = 10;
 
 /// How long a host that has won may take to bind the address.
 pub(super) const BINDING_TIME: Duration = Duration::from_secs(1);
@@ -56,9 +61,28 @@ struct Candidate {
     /// When to send the next one or, after the last, when the window ends.
     due: Instant,
     rival: Option<Mac>,
+    /// The rival was heard to have it no more, and has not answered since.
+    left: bool,
 }
 
 impl Candidate {
+    /// From one probe to the next, now.
+    fn pace(&self) -> Duration {
+        if self.left { self.cadence / BRIEF } else { self.cadence }
+    }
+
+    /// That host looks for the address, so it does not have it. If it is the rival, it had it until
+    /// now: whether that is news.
+    fn may_have_left(&mut self, mac: Mac, now: Instant) -> bool {
+        let news = self.rival == Some(mac) && !self.left;
+        if news {
+            self.left = true;
+            self.sent = 0;
+            self.due = now;
+        }
+        news
+    }
+
     fn is_free(&self, now: Instant) -> bool {
         self.sent == PROBES && self.due <= now
     }
@@ -110,8 +134,8 @@ impl Claiming {
         let (batch, policy) = (self.batches, rules.policy);
         let starts = (0..).map(|place| now + PACE * place);
         self.asked.extend(addresses.iter().zip(starts).map(|(&address, due)| {
-            let (sent, rival) = (0, None);
-            (address, Candidate { batch, policy, cadence, deadline, sent, due, rival })
+            let (sent, rival, left) = (0, None, false);
+            (address, Candidate { batch, policy, cadence, deadline, sent, due, rival, left })
         }));
     }
 
@@ -190,20 +214,22 @@ impl Claiming {
         for address in addresses {
             if let Some(candidate) = self.asked.get_mut(&address) {
                 candidate.sent += 1;
-                candidate.due = now + candidate.cadence;
+                candidate.due = now + candidate.pace();
             }
         }
         Ok(())
     }
 
-    /// Listens until something is due, or it is time.
+    /// Listens until something is due, or it is time, or a rival lets go.
     fn listen<W: Wire>(&mut self, wire: &mut W, time: Option<Instant>) -> Result<()> {
         let event = self.next_event();
         let until = time.map_or(event, |time| time.min(event));
-        let cadence = self.asked.values().map(|candidate| candidate.cadence).min();
+        let cadence = self.asked.values().map(Candidate::pace).min();
         let late = until + cadence.unwrap_or_default();
         while let Some(sighting) = wire.heard(&self.link, until)? {
-            self.note(&sighting);
+            if self.note(&sighting) {
+                return Ok(());
+            }
             if self.now.max(Instant::now()) > late {
                 break; // A flood: what is heard now came after `until`.
             }
@@ -221,26 +247,33 @@ impl Claiming {
         pending.map(event).min().unwrap_or(self.now)
     }
 
-    fn note(&mut self, sighting: &Sighting) {
+    /// Takes note of who was heard: whether that makes anything due at once.
+    fn note(&mut self, sighting: &Sighting) -> bool {
         let ours = self.own.contains(&sighting.mac);
-        let gives_way = sighting.probing && self.link.mac < Some(sighting.mac);
+        let probing = sighting.deed == Deed::Probes;
+        let gives_way = probing && self.link.mac < Some(sighting.mac);
         if ours || gives_way {
-            return;
+            return false;
         }
         let Some(candidate) = self.asked.get_mut(&sighting.address) else {
-            return;
+            return false;
         };
+        if sighting.deed == Deed::Seeks {
+            return candidate.may_have_left(sighting.mac, self.now);
+        }
+        candidate.left = false;
         if candidate.policy == RivalPolicy::Refuse {
             self.rivals.push((sighting.address, sighting.mac));
             self.asked.remove(&sighting.address);
         } else {
             // A new window. Its first probe keeps the cadence, not to answer every answer at once.
             candidate.sent = 0;
-            if sighting.probing {
+            if probing {
                 candidate.due = candidate.due.max(self.now.max(Instant::now()) + BINDING_TIME);
             }
             candidate.rival = Some(sighting.mac);
         }
+        false
     }
 
     /// Gives up what is contested at its deadline, and takes out the free addresses, once those

@@ -7,7 +7,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 
 use super::claiming::BINDING_TIME;
 use super::*;
-use crate::kernel::Sighting;
+use crate::kernel::{Deed, Sighting};
 
 const OURS: Mac = Mac([2, 0, 0, 0, 0, 5]);
 const HIGHER: Mac = Mac([2, 0, 0, 0, 0, 6]);
@@ -24,6 +24,8 @@ struct Script {
     announced: Vec<IpAddr>,
     stops: usize,
     broken: bool,
+    /// What is heard right after so many probes.
+    later: Option<(usize, Sighting)>,
 }
 
 struct Rival {
@@ -59,9 +61,12 @@ impl Wire for Script {
             if let Some(left) = rival.answers.checked_sub(1) {
                 rival.answers = left;
                 let Rival { mac, probing, .. } = *rival;
-                self.inbox.push_back(Sighting { link: link.index, address, mac, probing });
+                let deed = if probing { Deed::Probes } else { Deed::Holds };
+                self.inbox.push_back(Sighting { link: link.index, address, mac, deed });
             }
         }
+        let probes = self.probes.len();
+        self.inbox.extend(self.later.take_if(|(after, _)| *after == probes).map(|later| later.1));
         Ok(())
     }
 
@@ -208,6 +213,38 @@ fn the_one_that_gives_way_leaves_the_other_time_to_bind() {
     assert!(claiming.now >= start + BINDING_TIME, "by the claim's own clock");
 }
 
+/// A rival that answers two probes, and is then heard to do that.
+fn after_two_answers(mac: Mac, deed: Deed) -> (Duration, usize) {
+    let mut wire = Script::default().with(ip(7), HIGHER, 2);
+    wire.later = Some((2, Sighting { link: 2, address: ip(7), mac, deed }));
+    let mut claiming = Claiming::new(&eth0(), &[], &[ip(7)], &rules(RivalPolicy::Wait));
+    let start = claiming.now;
+    assert_eq!(claiming.step(&mut wire).unwrap(), Some(vec![ip(7)]));
+    (claiming.now - start, wire.probes_for(ip(7)))
+}
+
+#[test]
+fn a_rival_that_looks_for_the_address_itself_has_left_it() {
+    // The first probe at once, the second after 30 s; then three, 3 s each.
+    let (took, probes) = after_two_answers(HIGHER, Deed::Seeks);
+    assert!((39..=41).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(probes, 5);
+}
+
+#[test]
+fn who_else_looks_for_the_address_tells_nothing() {
+    let (took, probes) = after_two_answers(LOWER, Deed::Seeks);
+    assert!((149..=151).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(probes, 5);
+}
+
+#[test]
+fn a_rival_that_looks_for_the_address_and_answers_all_the_same_keeps_it() {
+    let mut wire = Script::default().with(ip(7), HIGHER, FOREVER);
+    wire.later = Some((2, Sighting { link: 2, address: ip(7), mac: HIGHER, deed: Deed::Seeks }));
+    assert_eq!(run(&mut wire, &[ip(7)], RivalPolicy::Wait).rivals, [(ip(7), HIGHER)]);
+}
+
 #[test]
 fn being_lower_is_no_excuse_towards_one_that_has_the_address() {
     let mut wire = Script::default().with(ip(7), HIGHER, FOREVER);
@@ -273,7 +310,7 @@ fn what_is_added_later_neither_waits_nor_is_waited_for() {
 #[test]
 fn an_earlier_claims_sightings_are_forgotten() {
     let mut wire = Script::default();
-    wire.inbox.push_back(Sighting { link: 2, address: ip(7), mac: HIGHER, probing: false });
+    wire.inbox.push_back(Sighting { link: 2, address: ip(7), mac: HIGHER, deed: Deed::Holds });
     assert_eq!(run(&mut wire, &[ip(7)], RivalPolicy::Refuse).free, [ip(7)]);
 }
 

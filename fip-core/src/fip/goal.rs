@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::address::Links;
 use crate::binding::{Binding, LinkName, Owner, Protocol};
 use crate::error::{Error, Result};
-use crate::nat::{self, BridgeRules, Elements, Key};
+use crate::nat::{self, About, BridgeRules, Elements, Key};
 
 use super::view::View;
 
@@ -45,15 +46,49 @@ pub(super) type Wanted = BTreeMap<IpAddr, Vec<Binding>>;
 pub(super) fn by_address(bindings: impl IntoIterator<Item = Binding>) -> Wanted {
     let mut wanted = Wanted::new();
     for binding in bindings {
-        wanted.entry(binding.floating()).or_default().push(binding);
+        enter(&mut wanted, binding);
     }
     wanted
+}
+
+/// Nearly every address has one binding, where a list that grows has room for four.
+fn enter(wanted: &mut Wanted, binding: Binding) {
+    let list = wanted.entry(binding.floating()).or_default();
+    list.reserve_exact(1);
+    list.push(binding);
 }
 
 impl Goal<'_> {
     /// Whether the rest is done if some of it cannot be had.
     pub(super) fn is_partial(&self) -> bool {
         matches!(self, Self::Own { partial: true, .. } | Self::Restore { .. })
+    }
+
+    /// Whether it takes no more than a look at the bindings of a few floating addresses.
+    pub(super) fn is_narrow(&self) -> bool {
+        matches!(self, Self::Bind { .. } | Self::Unbind { .. })
+    }
+
+    /// The floating addresses of a narrow goal.
+    pub(super) fn floating(&self) -> Vec<IpAddr> {
+        match self {
+            Self::Bind { bindings, .. } => bindings.iter().map(Binding::floating).collect(),
+            Self::Unbind { floating, .. } => vec![*floating],
+            Self::Own { .. } | Self::Restore { .. } | Self::Bridge { .. } => Vec::new(),
+        }
+    }
+
+    /// What has to be known for it, if it is a narrow one.
+    pub(super) fn about(&self, links: &Links) -> About {
+        let floating = self.floating().into_iter().collect();
+        let mut about = About { floating, subnets: links.subnets().collect(), ..About::default() };
+        if let Self::Bind { bindings, .. } = self {
+            about.fixed.extend(bindings.iter().map(Binding::fixed));
+            // One that cannot be had is refused when it is planned.
+            let uplink = |b: &Binding| links.uplink(b.floating(), b.uplink()).ok();
+            about.uplinks.extend(bindings.iter().filter_map(uplink).map(|link| link.name.clone()));
+        }
+        about
     }
 
     /// Whether nothing is to be added.
@@ -138,11 +173,10 @@ fn bound(what: impl ToString, binding: &Binding) -> Error {
     Error::Bound { what: what.to_string(), fixed: binding.fixed(), owner: binding.owner().clone() }
 }
 
-/// The link that carries the address of these bindings: who does not say where it shall be leaves
+/// The link that carries the address, by what is noted of it: who does not say where it shall be leaves
 /// it where it is, as long as that link exists.
-fn placed(view: &View, existing: &[Binding]) -> Option<LinkName> {
-    let uplink = existing.iter().find_map(|old| old.uplink().cloned());
-    uplink.filter(|name| view.links.named(name).is_some())
+fn placed(view: &View, uplink: Option<&LinkName>) -> Option<LinkName> {
+    uplink.filter(|name| view.links.named(name).is_some()).cloned()
 }
 
 fn bind(view: &View, bindings: &[Binding], replace: bool) -> Result<Wanted> {
@@ -151,7 +185,8 @@ fn bind(view: &View, bindings: &[Binding], replace: bool) -> Result<Wanted> {
         check_alone(*floating, list)?;
         let existing = view.bindings_of(*floating);
         let named = list.iter().find_map(|binding| binding.uplink().cloned());
-        put_on(list, named.or_else(|| placed(view, &existing)));
+        let noted = || existing.iter().find_map(Binding::uplink);
+        put_on(list, named.or_else(|| placed(view, noted())));
         let merge = |merged, new: &Binding| merge(merged, new.clone(), replace);
         *list = list.iter().try_fold(existing, merge)?;
     }
@@ -268,7 +303,7 @@ fn own(
     refusals: &mut Refusals,
 ) -> Result<Wanted> {
     for binding in bindings {
-        wanted.entry(binding.floating()).or_default().push(binding.clone());
+        enter(&mut wanted, binding.clone());
     }
     for (floating, list) in &mut wanted {
         let mine = own_address(view, owners, *floating, list);
@@ -293,11 +328,19 @@ fn own_address(
     if let Some(other) = list.iter().find(|binding| binding.owner() != list[0].owner()) {
         return Err(bound(floating, other));
     }
-    let existing = view.bindings_of(floating);
-    if let Some(other) = existing.iter().find(|old| !owners.contains(old.owner())) {
+    // Most are well: whole bindings are put together only to say what is not.
+    let (mut noted, mut strange) = (None, false);
+    for note in view.translations(floating).filter_map(|(_, value)| value.note()) {
+        noted = noted.or(note.uplink.as_ref());
+        strange |= !owners.contains(&note.owner);
+    }
+    if strange
+        && let existing = view.bindings_of(floating)
+        && let Some(other) = existing.iter().find(|old| !owners.contains(old.owner()))
+    {
         return Err(bound(floating, other));
     }
-    put_on(list, placed(view, &existing));
+    put_on(list, placed(view, noted));
     Ok(())
 }
 

@@ -5,16 +5,17 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::address::AddressBinder;
+use crate::address::{AddressBinder, Links};
 use crate::binding::{Binding, LinkName, Owner};
 use crate::conntrack;
 use crate::diff::{Changes, diff};
 use crate::error::{Error, Result};
-use crate::kernel::{AddressChange, Flows, Kernel, Link};
+use crate::kernel::{Address, AddressChange, Flows, Hold, Kernel, Link};
 use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Skeleton, Value};
 
 use super::goal::{Bridges, Refusals, Wanted};
 use super::view::{View, is_within};
+use super::{Options, hold};
 
 /// What has to be done, and what the user should know. Printed as `nft` and `ip` would be told.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +31,8 @@ pub struct Plan {
     /// The links that get new addresses, with these.
     pub claims: Vec<(Link, Vec<IpAddr>)>,
     address_lines: Vec<String>,
+    /// How many changes of addresses come before those of the rules.
+    leaving: usize,
 }
 
 impl Plan {
@@ -40,16 +43,22 @@ impl Plan {
 
     /// The changes as text, in the order in which they are made.
     pub fn lines(&self) -> Vec<String> {
-        let removed = self.removals();
-        let added = self.address_lines[removed.len()..].to_vec();
-        [removed, self.rules.lines(), added].concat()
+        let (leave, rest) = self.address_lines.split_at(self.leaving);
+        [leave, &self.rules.lines(), rest].concat()
     }
 
     /// The changes that come first: addresses that go.
     pub(super) fn removals(&self) -> Vec<String> {
-        let is_removal = |change: &&AddressChange| matches!(change, AddressChange::Remove(_));
-        let count = self.addresses.iter().filter(is_removal).count();
-        self.address_lines[..count].to_vec()
+        self.address_lines[..self.leaving].to_vec()
+    }
+
+    /// The changes of addresses: what goes before the rules, what comes after them, and what goes
+    /// then because it is held otherwise by now.
+    pub(super) fn address_steps(&self) -> [&[AddressChange]; 3] {
+        let (leave, rest) = self.addresses.split_at(self.leaving);
+        let come = rest.partition_point(|change| matches!(change, AddressChange::Add(_)));
+        let (come, replaced) = rest.split_at(come);
+        [leave, come, replaced]
     }
 }
 
@@ -59,8 +68,14 @@ impl std::fmt::Display for Plan {
     }
 }
 
-/// A floating address with the link it goes to.
-type Places = BTreeMap<IpAddr, Link>;
+/// Where a floating address goes to, and how it is held there.
+struct Place {
+    link: Link,
+    hold: Hold,
+}
+
+/// The floating addresses that change, with their places.
+type Places = BTreeMap<IpAddr, Place>;
 
 /// Plans the way from what is to what is wanted. What is refused is no longer wanted.
 pub(super) fn plan<K: Kernel>(
@@ -68,25 +83,24 @@ pub(super) fn plan<K: Kernel>(
     view: &mut View,
     wanted: &mut Wanted,
     bridges: &Bridges,
-    mark: Option<Mark>,
+    options: &Options,
     refusals: &mut Refusals,
 ) -> Result<Plan> {
     let mut places = Places::new();
     // What is so already is not looked at any further: of ten thousand, few change at a time.
     let mut changing = Wanted::new();
     for (&floating, bindings) in wanted.iter() {
-        let Some(link) = refusals.note(floating, place(view, floating, bindings))? else {
-            continue;
-        };
-        if !is_so(view, floating, bindings, link.as_ref()) {
+        let place = place(kernel, view, floating, bindings, options.hold);
+        let Some(place) = refusals.note(floating, place)? else { continue };
+        if !is_so(view, floating, bindings, place.as_ref()) {
             changing.insert(floating, bindings.clone());
+            places.extend(place.map(|place| (floating, place)));
         }
-        places.extend(link.map(|link| (floating, link)));
     }
     refusals.leave(wanted);
-    check_mark(view, wanted, bridges, mark)?;
-    let mark = mark.or(view.mark()).unwrap_or_default();
-    let skeleton = view.skeleton(mark);
+    check_mark(view, wanted, bridges, options.mark)?;
+    let mark = options.mark.or(view.mark()).unwrap_or_default();
+    let skeleton = Skeleton::new(mark);
     let desired = desired(view, &mut changing, &places, refusals)?;
     refusals.leave(wanted);
     let rules = rules(view, &changing, bridges, desired, skeleton);
@@ -97,16 +111,21 @@ pub(super) fn plan<K: Kernel>(
     let flows = flows.collect();
     let warnings = warnings(view, wanted, bridges, mark);
     let scope: HashSet<IpAddr> = changing.keys().copied().collect();
-    let indexes: HashMap<IpAddr, u32> = places
+    let held: HashMap<IpAddr, (u32, Hold)> = places
         .iter()
         .filter(|(floating, _)| scope.contains(floating))
-        .map(|(floating, link)| (*floating, link.index))
+        .map(|(floating, place)| (*floating, (place.link.index, place.hold)))
         .collect();
     let binder = AddressBinder::new(kernel, &mut view.links);
-    let addresses = binder.plan(&scope, &indexes);
+    let addresses = binder.plan(&scope, &held);
     let address_lines = addresses.iter().map(|change| binder.describe(change)).collect();
-    let claims = claims(&addresses, &places);
-    Ok(Plan { rules, addresses, flows, warnings, claims, address_lines })
+    let leaves = |change: &&AddressChange| {
+        let Address { link, network, .. } = change.address();
+        held.get(&network.ip()).is_none_or(|(to, _)| to != link)
+    };
+    let leaving = addresses.iter().take_while(leaves).count();
+    let claims = claims(&view.links, &addresses, &places);
+    Ok(Plan { rules, addresses, flows, warnings, claims, address_lines, leaving })
 }
 
 /// The table has one mark. Two that disagree would undo each other's table for ever.
@@ -134,8 +153,24 @@ fn check_mark(view: &View, wanted: &Wanted, bridges: &Bridges, mark: Option<Mark
     })
 }
 
-/// The link for a floating address; none if nothing is wanted of it.
-fn place(view: &View, floating: IpAddr, bindings: &[Binding]) -> Result<Option<Link>> {
+/// The place for a floating address; none if nothing is wanted of it.
+fn place<K: Kernel>(
+    kernel: &mut K,
+    view: &mut View,
+    floating: IpAddr,
+    bindings: &[Binding],
+    hold: Option<Hold>,
+) -> Result<Option<Place>> {
+    let Some(link) = uplink(view, floating, bindings)? else { return Ok(None) };
+    if floating.is_ipv4() {
+        view.links.look_at(kernel, &link)?;
+    }
+    let hold = hold::choose(&view.links, floating, &link, hold)?;
+    Ok(Some(Place { link, hold }))
+}
+
+/// The link for a floating address.
+fn uplink(view: &View, floating: IpAddr, bindings: &[Binding]) -> Result<Option<Link>> {
     let mut place: Option<&Link> = None;
     for binding in bindings {
         let link = view.links.uplink(floating, binding.uplink())?;
@@ -161,7 +196,7 @@ fn desired(
 ) -> Result<Elements> {
     let mut desired = Elements::new();
     for (&floating, bindings) in changing.iter() {
-        let Some(link) = places.get(&floating) else { continue };
+        let Some(Place { link, .. }) = places.get(&floating) else { continue };
         let elements = view.links.check(floating).and_then(|()| {
             let mut elements = Elements::new();
             for binding in bindings {
@@ -178,22 +213,23 @@ fn desired(
     Ok(desired)
 }
 
-/// Whether these are the bindings of the address already, and the link carries it.
-fn is_so(view: &View, floating: IpAddr, bindings: &[Binding], link: Option<&Link>) -> bool {
+/// Whether these are the bindings of the address already, and it is in its place.
+fn is_so(view: &View, floating: IpAddr, bindings: &[Binding], place: Option<&Place>) -> bool {
     let mut carrying = view.links.carrying(floating);
-    let Some(link) = link else {
-        return carrying.next().is_none() && view.elements_of(floating).is_empty();
+    let Some(Place { link, hold }) = place else {
+        return carrying.next().is_none() && view.has_exactly(floating, Vec::new());
     };
-    let mut desired = Elements::new();
+    let mut desired = Vec::new();
     for binding in bindings {
-        desired.extend(nat::elements(binding, &link.name, None));
+        desired.extend(nat::translations(binding, &link.name));
         let network = view.links.network_of(binding.fixed());
         if network.is_some_and(|network| !view.elements().contains_key(&Key::Hairpin(network))) {
             return false;
         }
     }
-    let here = carrying.next().is_some_and(|address| address.link == link.index);
-    here && carrying.next().is_none() && view.elements_of(floating) == desired
+    let in_place = |address: &Address| address.link == link.index && address.hold == *hold;
+    let here = carrying.next().is_some_and(in_place);
+    here && carrying.next().is_none() && view.has_exactly(floating, desired)
 }
 
 fn rules(
@@ -304,14 +340,17 @@ fn check_egress(
     Err(Error::Bound { what, fixed: *holder, owner })
 }
 
-fn claims(changes: &[AddressChange], places: &Places) -> Vec<(Link, Vec<IpAddr>)> {
+/// The addresses that come to links. What a link holds already, in another way that is answered, is
+/// nobody else's.
+fn claims(links: &Links, changes: &[AddressChange], places: &Places) -> Vec<(Link, Vec<IpAddr>)> {
     let mut claims: BTreeMap<u32, (Link, Vec<IpAddr>)> = BTreeMap::new();
     for change in changes {
-        if let AddressChange::Add(address) = change
-            && let Some(link) = places.get(&address.network.ip())
-        {
+        let AddressChange::Add(Address { network, .. }) = change else { continue };
+        let Some(Place { link, .. }) = places.get(&network.ip()) else { continue };
+        let mut present = links.carrying(network.ip());
+        if !present.any(|address| address.link == link.index && links.is_answered(address)) {
             let entry = claims.entry(link.index).or_insert_with(|| (link.clone(), Vec::new()));
-            entry.1.push(address.network.ip());
+            entry.1.push(network.ip());
         }
     }
     claims.into_values().collect()

@@ -1,6 +1,6 @@
 //! The steps to a goal, in their order, taken again until nobody interferes.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::claim::{Claiming, RivalPolicy};
 use crate::conntrack::Strays;
 use crate::error::{Error, Result};
 use crate::kernel::{AddressChange, Commit, Kernel};
-use crate::nat::{self, Family, Key};
+use crate::nat::{self, Family, Key, Mark};
 
 use super::goal::{Bridges, Goal, Refusals, Wanted};
 use super::plan::{self, Plan};
@@ -20,6 +20,9 @@ use super::{BindOptions, FloatingIps, Report};
 
 /// How long to go on when other writers change the ruleset again and again.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The successors of so many addresses that go at once are looked for.
+const SOUGHT: usize = 64;
 
 impl<K: Kernel> FloatingIps<K> {
     /// The way to the goal, leaving alone the addresses `held` by rivals.
@@ -33,14 +36,14 @@ impl<K: Kernel> FloatingIps<K> {
                 view.refresh_links(&mut self.kernel)?;
                 view
             }
-            none => none.insert(View::read(&mut self.kernel)?),
+            none => none.insert(read(&mut self.kernel, goal, self.goals, self.options.mark)?),
         };
         let mut refusals = Refusals::of(goal);
         let mut wanted = goal.wanted(view, &mut refusals)?;
         wanted.retain(|floating, _| !held.contains(floating));
-        let (bridges, mark) = (goal.bridges(), self.options.mark);
+        let (bridges, options) = (goal.bridges(), &self.options);
         let kernel = &mut self.kernel;
-        let mut plan = plan::plan(kernel, view, &mut wanted, &bridges, mark, &mut refusals)?;
+        let mut plan = plan::plan(kernel, view, &mut wanted, &bridges, options, &mut refusals)?;
         if goal.is_removal() {
             // They are about what stays.
             plan.warnings.clear();
@@ -72,6 +75,13 @@ impl<K: Kernel> FloatingIps<K> {
 
     /// Takes all the steps to the goal.
     pub(super) fn reach(&mut self, goal: &Goal<'_>, options: &BindOptions) -> Result<Report> {
+        self.goals = self.goals.saturating_add(1);
+        let outcome = self.reach_now(goal, options);
+        self.view = self.view.take().filter(|view| !view.is_narrow());
+        outcome
+    }
+
+    fn reach_now(&mut self, goal: &Goal<'_>, options: &BindOptions) -> Result<Report> {
         let began = Instant::now();
         let step = self.current_step(goal)?;
         if step.plan.claims.is_empty() {
@@ -95,7 +105,7 @@ impl<K: Kernel> FloatingIps<K> {
         step
     }
 
-    /// Claims the new addresses first; those that are free are bound while the others wait.
+    /// Claims the new addresses first, unless nobody is to be asked; those that are free are bound while the others wait.
     fn reach_claiming(
         &mut self,
         goal: &Goal<'_>,
@@ -104,7 +114,7 @@ impl<K: Kernel> FloatingIps<K> {
         began: Instant,
     ) -> Result<Report> {
         let mut report = Report::default();
-        if options.claim.policy == RivalPolicy::TakeOver {
+        if options.claim.policy == RivalPolicy::TakeOver || options.claim.window.is_zero() {
             self.carry_out(step, goal, &HashSet::new(), options, &mut report)?;
             return Ok(report);
         }
@@ -205,6 +215,9 @@ impl<K: Kernel> FloatingIps<K> {
 
     /// Forgets the connections that are not as the bindings say.
     fn forget_strays(&mut self) -> Result<()> {
+        if self.view.as_ref().is_some_and(View::is_narrow) {
+            self.view = Some(View::read(&mut self.kernel)?);
+        }
         let Some(view) = &self.view else { return Ok(()) };
         let bound = nat::bindings(view.elements());
         let bindings = bound.iter().map(|bound| &bound.binding);
@@ -248,14 +261,11 @@ impl<K: Kernel> FloatingIps<K> {
     /// Does what is planned; false if the plan is out of date.
     fn commit(&mut self, Step { plan, .. }: &Step, options: &BindOptions) -> Result<bool> {
         let Some(view) = &mut self.view else { return Ok(false) };
-        let (add, remove): (Vec<_>, Vec<_>) = plan
-            .addresses
-            .iter()
-            .cloned()
-            .partition(|change| matches!(change, AddressChange::Add(_)));
-        let gone: Vec<IpAddr> = remove.iter().map(|change| change.address().network.ip()).collect();
+        let [leave, come, replaced] = plan.address_steps();
+        let gone: Vec<IpAddr> = leave.iter().map(|change| change.address().network.ip()).collect();
         self.announcements.remove(&gone);
-        AddressBinder::new(&mut self.kernel, &mut view.links).change(&remove)?;
+        AddressBinder::new(&mut self.kernel, &mut view.links).change(leave)?;
+        seek_successors(&mut self.kernel, view, leave, come);
         if !plan.rules.is_empty() {
             match self.kernel.commit(&plan.rules, view.snapshot.generation) {
                 Ok(Commit::Done) => view.note(&plan.rules),
@@ -267,7 +277,8 @@ impl<K: Kernel> FloatingIps<K> {
                 }
             }
         }
-        AddressBinder::new(&mut self.kernel, &mut view.links).change(&add)?;
+        AddressBinder::new(&mut self.kernel, &mut view.links).change(come)?;
+        AddressBinder::new(&mut self.kernel, &mut view.links).change(replaced)?;
         if options.announcements > 0 && !plan.claims.is_empty() {
             let now = Instant::now();
             for (link, addresses) in &plan.claims {
@@ -280,6 +291,49 @@ impl<K: Kernel> FloatingIps<K> {
         }
         Ok(true)
     }
+}
+
+/// Looks for who has the addresses that this host has no more, so that whoever waits for them
+/// hears of it. Only of a few: that is a move, and the kernel's room for neighbours is limited.
+fn seek_successors<K: Kernel>(
+    kernel: &mut K,
+    view: &View,
+    leave: &[AddressChange],
+    come: &[AddressChange],
+) {
+    let address = |change: &AddressChange| change.address().network.ip();
+    let stay: HashSet<IpAddr> = come.iter().map(address).collect();
+    let mut gone: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
+    for change in leave {
+        let floating = address(change);
+        if !stay.contains(&floating) && view.links.carrying(floating).next().is_none() {
+            gone.entry(change.address().link).or_default().push(floating);
+        }
+    }
+    for (link, mut addresses) in gone {
+        addresses.truncate(SOUGHT);
+        if view.links.with_index(link).is_some_and(|l| l.running && l.ethernet().is_some()) {
+            // Unheard, the others find out by themselves.
+            let _ = kernel.seek(link, &addresses);
+        }
+    }
+}
+
+/// Reads the host for the goal. Where it is the first one it may well be the only one, as on the
+/// command line; a process that goes on keeps what it reads, so it reads all.
+fn read<K: Kernel>(
+    kernel: &mut K,
+    goal: &Goal<'_>,
+    goals: usize,
+    mark: Option<Mark>,
+) -> Result<View> {
+    if goals <= 1
+        && let Some(view) = View::read_for(kernel, goal)?
+        && view.suffices(mark)
+    {
+        return Ok(view);
+    }
+    View::read(kernel)
 }
 
 /// What is wanted, and the way there.

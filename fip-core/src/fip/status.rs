@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::binding::{Binding, LinkName};
-use crate::kernel::{Counter, Link};
+use crate::kernel::{Address, Counter, Hold, Link};
 use crate::nat::{self, Family, Key, Mark, Pass, Skeleton};
 
 use super::view::View;
@@ -14,6 +14,8 @@ use super::view::View;
 pub struct Status {
     /// The binding; its uplink is the link that carries it.
     pub binding: Binding,
+    /// How the link holds the floating address; none if it does not.
+    pub hold: Option<Hold>,
     /// What keeps it from working; nothing if it is well.
     pub problems: Vec<String>,
     /// Packets that arrived for it.
@@ -25,11 +27,11 @@ pub struct Status {
 /// The state of all bindings, on a host that forwards packets of these families.
 pub(super) fn list(
     view: &View,
-    counters: Vec<Counter>,
+    counters: &[Counter],
     forwards: &BTreeSet<Family>,
 ) -> Vec<Status> {
-    let counters: HashMap<Key, Counter> =
-        counters.into_iter().map(|counter| (counter.key.clone(), counter)).collect();
+    let counters: HashMap<&Key, &Counter> =
+        counters.iter().map(|counter| (&counter.key, counter)).collect();
     let mark = view.mark().unwrap_or_default();
     let common = table_problems(view, mark);
     nat::bindings(view.elements())
@@ -44,6 +46,7 @@ pub(super) fn list(
             Status {
                 packets: counted().map(|counter| counter.packets).sum(),
                 bytes: counted().map(|counter| counter.bytes).sum(),
+                hold: holding(view, &bound.binding).map(|address| address.hold),
                 binding: bound.binding,
                 problems,
             }
@@ -95,10 +98,18 @@ fn address_problem(view: &View, binding: &Binding) -> Option<String> {
     let Some(link) = view.links.named(name) else {
         return Some(format!("there is no link named {name}; bind {floating} again"));
     };
-    if !view.links.carrying(floating).any(|address| address.link == link.index) {
-        return Some(format!("{floating} is not on {name}; bind it again"));
+    match holding(view, binding) {
+        None => Some(format!("{floating} is not on {name}; bind it again")),
+        Some(address) if view.links.is_answered(address) => None,
+        Some(_) => view.links.mute(link).map(|why| format!("{why}; bind or apply again")),
     }
-    None
+}
+
+/// What the uplink of a binding has of its floating address: what is answered, if anything is.
+fn holding<'v>(view: &'v View, binding: &Binding) -> Option<&'v Address> {
+    let link = view.links.named(binding.uplink()?)?.index;
+    let carrying = view.links.carrying(binding.floating()).filter(|address| address.link == link);
+    carrying.max_by_key(|address| view.links.is_answered(address))
 }
 
 fn pass_problem(view: &View, binding: &Binding) -> Option<String> {

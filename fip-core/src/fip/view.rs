@@ -11,16 +11,16 @@ use crate::address::Links;
 use crate::binding::{Binding, LinkName, Protocol};
 use crate::diff::Changes;
 use crate::error::Result;
-use crate::kernel::{Kernel, Rtnl};
+use crate::kernel::{Counter, Kernel, Rtnl};
 use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Skeleton, Snapshot, Value};
+
+use super::goal::Goal;
 
 /// The ruleset and the links of a host.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) snapshot: Snapshot,
     pub(super) links: Links,
-    /// The table as it should be, as it was last asked for.
-    skeleton: Option<(Mark, Skeleton)>,
     /// The families for which this host is known to forward.
     pub(super) forwarding: BTreeSet<Family>,
     /// How many translations lead to each fixed address.
@@ -29,6 +29,8 @@ pub(super) struct View {
     handles_unknown: bool,
     /// Tells this reading of the host from any other.
     reading: Arc<()>,
+    /// If no more is known than one goal needs, the floating addresses that it is about.
+    narrow: Option<Vec<IpAddr>>,
 }
 
 impl View {
@@ -37,14 +39,50 @@ impl View {
         // Asked first: what changes from here on is noticed the next time.
         kernel.news()?;
         let links = Links::read(kernel)?;
-        let snapshot = kernel.snapshot()?;
+        Ok(Self::of(links, kernel.snapshot()?))
+    }
+
+    /// The same, with the counters.
+    pub(super) fn read_counted<K: Kernel>(kernel: &mut K) -> Result<(Self, Vec<Counter>)> {
+        kernel.news()?;
+        let links = Links::read(kernel)?;
+        let (snapshot, counters) = kernel.snapshot_counted()?;
+        Ok((Self::of(links, snapshot), counters))
+    }
+
+    /// Reads what this goal needs, if that can be less than all. Whether more is needed is known
+    /// only then ([`View::suffices`]).
+    pub(super) fn read_for<K: Kernel>(kernel: &mut K, goal: &Goal<'_>) -> Result<Option<Self>> {
+        if !goal.is_narrow() {
+            return Ok(None);
+        }
+        let floating = goal.floating();
+        let links = Links::read_about(kernel, &floating)?;
+        let snapshot = kernel.snapshot_about(&goal.about(&links))?;
+        let narrow = Some(floating);
+        Ok(Some(Self { narrow, ..Self::of(links, snapshot) }))
+    }
+
+    fn of(links: Links, snapshot: Snapshot) -> Self {
         let (forwarding, fixed) = (BTreeSet::new(), BTreeMap::new());
-        let (skeleton, handles_unknown) = (None, false);
-        let reading = Arc::default();
+        let handles_unknown = false;
+        let (reading, narrow) = (Arc::default(), None);
         let mut this =
-            Self { snapshot, links, skeleton, forwarding, fixed, handles_unknown, reading };
+            Self { snapshot, links, forwarding, fixed, handles_unknown, reading, narrow };
         this.count_fixed();
-        Ok(this)
+        this
+    }
+
+    /// Whether no more is known than one goal needs.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.narrow.is_some()
+    }
+
+    /// Whether enough is known to plan a table with this mark. One that is to be made anew takes
+    /// everybody's elements.
+    pub(super) fn suffices(&self, mark: Option<Mark>) -> bool {
+        let desired = Skeleton::new(mark.or(self.mark()).unwrap_or_default());
+        self.narrow.is_none() || self.snapshot.ruleset.skeleton.iter().all(|s| *s == desired)
     }
 
     fn count_fixed(&mut self) {
@@ -59,9 +97,13 @@ impl View {
         self.handles_unknown
     }
 
-    /// Reads the links again if they changed.
+    /// Reads the links again if they changed. A view that is soon dropped does not listen to the
+    /// kernel's news, which takes longer to begin than to read them.
     pub(super) fn refresh_links(&mut self, kernel: &mut impl Rtnl) -> Result<()> {
-        if self.links.refresh(kernel)? {
+        if let Some(floating) = &self.narrow {
+            self.links = Links::read_about(kernel, floating)?;
+            self.forwarding.clear();
+        } else if self.links.refresh(kernel)? {
             self.forwarding.clear();
             self.reading = Arc::default();
         }
@@ -83,44 +125,41 @@ impl View {
         self.snapshot.ruleset.skeleton.as_ref().and_then(Skeleton::mark)
     }
 
-    /// The shape that the table should have with this mark.
-    pub(super) fn skeleton(&mut self, mark: Mark) -> Skeleton {
-        if let Some((known, skeleton)) = &self.skeleton
-            && *known == mark
-        {
-            return skeleton.clone();
-        }
-        let mut skeleton = Skeleton::new(mark);
-        if let Some(present) = self.snapshot.ruleset.skeleton.clone().filter(|s| *s == skeleton) {
-            // The very same one is compared at no cost.
-            skeleton = present;
-        }
-        self.skeleton.insert((mark, skeleton)).1.clone()
+    /// The elements that translate one floating address, in order: found by key, however many
+    /// others there are.
+    pub(super) fn translations(&self, floating: IpAddr) -> impl Iterator<Item = (&Key, &Value)> {
+        let whole = self.elements().get_key_value(&Key::Dnat(floating));
+        let ports = self.elements().range(Key::Port(floating, Protocol::Tcp, 0)..);
+        let is_of = move |key: &Key| matches!(key, Key::Port(of, ..) if *of == floating);
+        whole.into_iter().chain(ports.take_while(move |(key, _)| is_of(key)))
     }
 
-    /// The elements of one floating address: found by key, however many others there are.
+    /// All elements of one floating address, in order.
+    fn look_up(&self, floating: IpAddr) -> impl Iterator<Item = (&Key, &Value)> {
+        let egress = || {
+            let value = self.elements().get(&Key::Dnat(floating))?;
+            let key = Key::Snat(value.note()?.uplink.clone()?, value.fixed()?);
+            let egress = self.elements().get_key_value(&key);
+            egress.filter(|(_, value)| **value == Value::Snat(floating))
+        };
+        self.translations(floating).chain(egress())
+    }
+
+    /// Whether one floating address has exactly these elements.
+    pub(super) fn has_exactly(&self, floating: IpAddr, mut elements: Vec<(Key, Value)>) -> bool {
+        elements.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        self.look_up(floating).eq(elements.iter().map(|(key, value)| (key, value)))
+    }
+
+    /// The same, as a copy.
     pub(super) fn elements_of(&self, floating: IpAddr) -> Elements {
-        let all = self.elements();
-        let first = Key::Port(floating, Protocol::Tcp, 0);
-        let last = Key::Port(floating, Protocol::Sctp, u16::MAX);
-        let mut found: Elements =
-            all.range(first..=last).map(|(key, value)| (key.clone(), value.clone())).collect();
-        if let Some((key, value)) = all.get_key_value(&Key::Dnat(floating)) {
-            if let (Some(fixed), Some(uplink)) =
-                (value.fixed(), value.note().and_then(|note| note.uplink.clone()))
-            {
-                let egress = all.get_key_value(&Key::Snat(uplink, fixed));
-                let ours = egress.filter(|(_, value)| **value == Value::Snat(floating));
-                found.extend(ours.map(|(key, value)| (key.clone(), value.clone())));
-            }
-            found.insert(key.clone(), value.clone());
-        }
-        found
+        self.look_up(floating).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// The bindings of one floating address.
     pub(super) fn bindings_of(&self, floating: IpAddr) -> Vec<Binding> {
-        nat::bindings(&self.elements_of(floating)).into_iter().map(|bound| bound.binding).collect()
+        let found = nat::bindings_among(self.look_up(floating), self.elements());
+        found.into_iter().map(|bound| bound.binding).collect()
     }
 
     /// The network that holds a fixed address, and those in the table that did when it was bound:

@@ -115,6 +115,11 @@ impl FakeKernel {
         self.look(|namespace| namespace.announced.clone())
     }
 
+    /// Which addresses were looked for on the LAN, and on which link (its index).
+    pub fn sought(&self) -> Vec<(u32, IpAddr)> {
+        self.look(|namespace| namespace.sought.clone())
+    }
+
     /// Which tracked connections were to be forgotten here, in order.
     pub fn forgotten(&self) -> Vec<Flows> {
         self.look(|namespace| namespace.forgotten.clone())

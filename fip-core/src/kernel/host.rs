@@ -20,7 +20,7 @@ use std::time::Instant;
 use crate::conntrack::Strays;
 use crate::diff::Changes;
 use crate::error::{Error, Result};
-use crate::nat::Snapshot;
+use crate::nat::{About, Snapshot};
 use crate::netns::NetNs;
 
 use super::{
@@ -68,7 +68,7 @@ impl Host {
         let place = netns.cloned();
         Ok(Self {
             rtnl: rtnl::open(netns)?,
-            nft: inside(netns, NftSocket::open)?,
+            nft: NftSocket::open(netns)?,
             conntrack: None,
             wire: WireSockets::new(move |link, neighbours| {
                 inside(place.as_ref(), || PacketSocket::open(link, neighbours))
@@ -115,6 +115,10 @@ impl Rtnl for Host {
         self.rtnl.addresses()
     }
 
+    fn addresses_about(&mut self, floating: &[IpAddr]) -> Result<Vec<Address>> {
+        self.rtnl.addresses_about(floating)
+    }
+
     fn routes_in(&mut self, table: u32) -> Result<Vec<Route>> {
         self.rtnl.routes(table)
     }
@@ -129,6 +133,10 @@ impl Rtnl for Host {
 
     fn change_addresses(&mut self, changes: &[AddressChange]) -> Result<Vec<io::Result<()>>> {
         self.rtnl.change_addresses(changes)
+    }
+
+    fn seek(&mut self, link: u32, addresses: &[IpAddr]) -> Result<()> {
+        self.rtnl.seek(link, addresses)
     }
 
     fn create_link(&mut self, link: &NewLink) -> Result<()> {
@@ -171,6 +179,14 @@ impl Rtnl for Host {
 impl Nft for Host {
     fn snapshot(&mut self) -> Result<Snapshot> {
         self.nft.snapshot()
+    }
+
+    fn snapshot_counted(&mut self) -> Result<(Snapshot, Vec<Counter>)> {
+        self.nft.snapshot_counted()
+    }
+
+    fn snapshot_about(&mut self, about: &About) -> Result<Snapshot> {
+        self.nft.snapshot_about(about)
     }
 
     fn generation(&mut self) -> Result<u32> {

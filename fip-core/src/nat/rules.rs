@@ -25,6 +25,9 @@ pub(super) fn chains(mark: Mark) -> Vec<Chain> {
         plain("translate", translate_rules(mark)),
         plain("sources", source_rules()),
         plain("ours", our_rules(mark)),
+        plain("leaving", leaving_rules(mark)),
+        plain("bridges", bridge_rules(mark)),
+        plain("within", within_rules()),
         base("marks", false, HookPoint::Prerouting, MANGLE, mark_rules(mark)),
         base("prerouting", true, HookPoint::Prerouting, DSTNAT, translate()),
         base("output", true, HookPoint::Output, DSTNAT, translate()),
@@ -151,17 +154,44 @@ fn translate_rules(mark: Mark) -> Vec<Rule> {
 }
 
 /// Lets pass foreign firewalls the first packet of what will leave with a floating source address,
-/// as the others of its connection do, and what bridges may send, with the answers.
+/// as the others of its connection do, and what bridges may send, with the answers. Every packet
+/// comes here: what most do not need is behind a jump, and what has the mark already is not asked
+/// for again. An internal bridge lets nothing in or out, whatever else would.
 fn forward_rules(mark: Mark) -> Vec<Rule> {
     const NEW: u32 = 8;
+    let unmarked = [
+        Expr::Meta { key: Meta::Mark, slot: 0 },
+        Expr::Bitwise { slot: 0, mask: mark.bits(), xor: 0 },
+        Expr::Compare { slot: 0, equal: true, value: vec![0; 4] },
+    ];
+    let to = |chain: &str| Expr::Verdict(Verdict::Jump(chain.to_owned()));
+    let internal = |key, then| vec![Expr::Meta { key, slot: 0 }, lookup(INTERNAL, None), then];
+    vec![
+        rule(
+            "ct state new jump leaving".to_owned(),
+            [&ct_bits(Ct::State, NEW)[..], &[to("leaving")]].concat(),
+        ),
+        rule(
+            format!("meta mark & {mark} == 0x00000000 jump bridges"),
+            [&unmarked[..], &[to("bridges")]].concat(),
+        ),
+        rule(format!("iifname @{INTERNAL} jump within"), internal(Meta::IifName, to("within"))),
+        rule(
+            format!("oifname @{INTERNAL} drop"),
+            internal(Meta::OifName, Expr::Verdict(Verdict::Drop)),
+        ),
+    ]
+}
+
+/// Of new connections, those that will leave with a floating source address.
+fn leaving_rules(mark: Mark) -> Vec<Rule> {
     let m = mark.bits();
     let of = |family: Family| {
         let (nft, snat) = (family.nft(), family.snat());
         rule(
-            format!("ct state new oifname . {nft} saddr @{snat} meta mark set meta mark | {mark}"),
+            format!("oifname . {nft} saddr @{snat} meta mark set meta mark | {mark}"),
             [
-                &ct_bits(Ct::State, NEW)[..],
-                &is_family(family),
+                &is_family(family)[..],
                 &snat_key(family),
                 &[lookup(snat, None)],
                 &set_packet_mark(!m, m),
@@ -169,19 +199,20 @@ fn forward_rules(mark: Mark) -> Vec<Rule> {
             .concat(),
         )
     };
-    Family::ALL.into_iter().map(of).chain(bridge_rules(mark)).collect()
+    Family::ALL.into_iter().map(of).collect()
 }
 
-/// What a bridge may send by which link is let pass, and so are the answers. An internal bridge
-/// lets nothing in or out, whatever else would: it is never in `through` with another link.
-fn bridge_rules(mark: Mark) -> [Rule; 5] {
+fn there() -> Vec<Expr> {
+    [link_pair(Meta::IifName, Meta::OifName), vec![lookup(THROUGH, None)]].concat()
+}
+
+/// What a bridge may send by which link is let pass, and so are the answers.
+fn bridge_rules(mark: Mark) -> Vec<Rule> {
     const ESTABLISHED: u32 = 2;
     const RELATED: u32 = 4;
     let m = mark.bits();
-    let there = || [link_pair(Meta::IifName, Meta::OifName), vec![lookup(THROUGH, None)]].concat();
     let back = [link_pair(Meta::OifName, Meta::IifName), vec![lookup(THROUGH, None)]].concat();
-    let internal = |key| [Expr::Meta { key, slot: 0 }, lookup(INTERNAL, None)];
-    [
+    vec![
         rule(
             format!("iifname . oifname @{THROUGH} meta mark set meta mark | {mark}"),
             [there(), set_packet_mark(!m, m).to_vec()].concat(),
@@ -194,18 +225,17 @@ fn bridge_rules(mark: Mark) -> [Rule; 5] {
             [&ct_bits(Ct::State, ESTABLISHED | RELATED)[..], &back, &set_packet_mark(!m, m)]
                 .concat(),
         ),
+    ]
+}
+
+/// What comes from an internal bridge stays in it: that is never in `through` with another link.
+fn within_rules() -> Vec<Rule> {
+    vec![
         rule(
-            format!("iifname @{INTERNAL} iifname . oifname @{THROUGH} accept"),
-            [&internal(Meta::IifName)[..], &there(), &[Expr::Verdict(Verdict::Accept)]].concat(),
+            format!("iifname . oifname @{THROUGH} accept"),
+            [there(), vec![Expr::Verdict(Verdict::Accept)]].concat(),
         ),
-        rule(
-            format!("iifname @{INTERNAL} drop"),
-            [&internal(Meta::IifName)[..], &[Expr::Verdict(Verdict::Drop)]].concat(),
-        ),
-        rule(
-            format!("oifname @{INTERNAL} drop"),
-            [&internal(Meta::OifName)[..], &[Expr::Verdict(Verdict::Drop)]].concat(),
-        ),
+        rule("drop".to_owned(), vec![Expr::Verdict(Verdict::Drop)]),
     ]
 }
 

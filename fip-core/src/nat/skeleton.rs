@@ -2,7 +2,7 @@
 //! there are more bindings.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::expr::Expr;
 use super::{Mark, TABLE, rules};
@@ -125,7 +125,25 @@ impl Eq for Rule {}
 impl Skeleton {
     /// The table's shape, with this mark for connections that it translated.
     pub fn new(mark: Mark) -> Self {
-        Self { sets: Arc::new(rules::sets()), chains: Arc::new(rules::chains(mark)) }
+        // A host has one; it is the very same one each time, so that to compare costs nothing.
+        static LAST: Mutex<Option<(Mark, Skeleton)>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((known, skeleton)) if *known == mark => skeleton.clone(),
+            _ => {
+                let (sets, chains) = (Arc::new(rules::sets()), Arc::new(rules::chains(mark)));
+                last.insert((mark, Self { sets, chains })).1.clone()
+            }
+        }
+    }
+
+    /// Whether this has the same sets and chains, in whatever order they are.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let same_length =
+            (self.sets.len(), self.chains.len()) == (other.sets.len(), other.chains.len());
+        same_length
+            && self.sets.iter().all(|set| other.sets.contains(set))
+            && self.chains.iter().all(|chain| other.chains.contains(chain))
     }
 
     /// The mark that this skeleton was made with, if it is one of ours.

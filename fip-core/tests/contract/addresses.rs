@@ -2,7 +2,7 @@
 
 use std::io;
 
-use fip_core::kernel::{Address, AddressChange, Rtnl};
+use fip_core::kernel::{Address, AddressChange, Hold, Rtnl};
 use ipnetwork::IpNetwork;
 
 use super::scene::{Scene, link};
@@ -13,7 +13,8 @@ const FLOATING: [&str; 2] = ["192.0.2.20/32", "2001:db8::20/128"];
 const OTHER: [&str; 2] = ["198.51.100.1/24", "2001:db8:51::1/64"];
 
 fn address(kernel: &mut impl Rtnl, on: &str, network: &str, ours: bool) -> Address {
-    Address { link: link(kernel, on).index, network: network.parse().unwrap(), ours }
+    let (link, network) = (link(kernel, on).index, network.parse().unwrap());
+    Address { link, network, ours, hold: Hold::Address }
 }
 
 fn change(kernel: &mut impl Rtnl, change: AddressChange) -> Result<(), Option<i32>> {

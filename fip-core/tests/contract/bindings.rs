@@ -81,7 +81,7 @@ pub(crate) fn a_whole_address_comes_and_goes(scene: &impl Scene) {
             "add element inet fip dnat4 { 192.0.2.20 comment \"owner=cli uplink=eth0\" : 172.18.0.2 }",
             "add element inet fip snat4 { \"eth0\" . 172.18.0.2 : 192.0.2.20 }",
             "add element inet fip hairpin4 { 172.18.0.0/16 . 172.18.0.0/16 }",
-            "add address 192.0.2.20/32 dev eth0",
+            "add local route 192.0.2.20/32 dev eth0",
         ]
     );
     let v6 = bind(fips, &whole("2001:db8::20", "2001:db8:18::2").with_egress(false));
@@ -106,7 +106,7 @@ pub(crate) fn a_whole_address_comes_and_goes(scene: &impl Scene) {
     assert_eq!(
         unbind(fips, "192.0.2.20"),
         [
-            "delete address 192.0.2.20/32 dev eth0",
+            "delete local route 192.0.2.20/32 dev eth0",
             "delete element inet fip dnat4 { 192.0.2.20 }",
             "delete element inet fip snat4 { \"eth0\" . 172.18.0.2 }",
             "delete element inet fip hairpin4 { 172.18.0.0/16 . 172.18.0.0/16 }",
@@ -198,7 +198,7 @@ pub(crate) fn rivals_are_refused_waited_for_or_taken_over(scene: &impl Scene) {
         assert!(is_empty(scene), "{policy}");
     }
     let report = fips.bind_with(&binding, &options(RivalPolicy::TakeOver)).unwrap();
-    assert!(lines(report).contains(&"add address 192.0.2.20/32 dev eth0".to_owned()));
+    assert!(lines(report).contains(&"add local route 192.0.2.20/32 dev eth0".to_owned()));
     unbind(fips, "192.0.2.20");
     scene.silence("192.0.2.20");
     bind(fips, &binding);
@@ -220,7 +220,7 @@ pub(crate) fn a_lost_ruleset_is_made_anew(scene: &impl Scene) {
     scene.flush_ruleset();
     let stray = (binding.floating(), "eth0".parse().unwrap());
     assert_eq!(fips.strays().unwrap(), [stray]);
-    assert_eq!(unbind(fips, "192.0.2.20"), ["delete address 192.0.2.20/32 dev eth0"]);
+    assert_eq!(unbind(fips, "192.0.2.20"), ["delete local route 192.0.2.20/32 dev eth0"]);
     assert!(is_empty(scene));
 }
 
@@ -250,7 +250,7 @@ pub(crate) fn a_lost_address_comes_back(scene: &impl Scene) {
     scene.remove_address("eth0", "192.0.2.20/32");
     let listed = state(scene);
     assert!(listed[0].contains("192.0.2.20 is not on eth0; bind it again"), "{listed:?}");
-    assert_eq!(bind(fips, &v4), ["add address 192.0.2.20/32 dev eth0"]);
+    assert_eq!(bind(fips, &v4), ["add local route 192.0.2.20/32 dev eth0"]);
     scene.set_up("eth0", false);
     let listed = state(scene);
     assert!(listed[1].contains("2001:db8::20 is not on eth0"), "{listed:?}");
@@ -284,7 +284,7 @@ pub(crate) fn reconciling_is_exact(scene: &impl Scene) {
             "delete element inet fip hairpin6 { 2001:db8:18::/64 . 2001:db8:18::/64 }",
             "add element inet fip dnat4 { 192.0.2.22 comment \"owner=agent uplink=eth0\" : 172.18.0.3 }",
             "add element inet fip snat4 { \"eth0\" . 172.18.0.3 : 192.0.2.22 }",
-            "add address 192.0.2.22/32 dev eth0",
+            "add local route 192.0.2.22/32 dev eth0",
         ]
     );
     fips.reconcile(&agent, &[], &wait).unwrap();

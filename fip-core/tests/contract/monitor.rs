@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fip_core::claim::{Claim, RivalPolicy};
 use fip_core::fip::{BindOptions, Event, OnRival, Watch};
-use fip_core::kernel::{Kernel, Monitor, Rtnl, Sighting, Signal};
+use fip_core::kernel::{Deed, Kernel, Monitor, Rtnl, Sighting, Signal};
 use fip_core::{Binding, Owner};
 
 use super::scene::{Scene, link};
@@ -98,7 +98,7 @@ pub(crate) fn claims_are_heard_on_the_uplinks_only(scene: &impl Scene) {
     settle(&mut monitor);
     let mac = scene.claim("192.0.2.20");
     let address: IpAddr = "192.0.2.20".parse().unwrap();
-    let heard = Sighting { link: eth0.index, address, mac, probing: false };
+    let heard = Sighting { link: eth0.index, address, mac, deed: Deed::Holds };
     assert_eq!(monitor.next(late()).unwrap(), Some(Signal::Heard(heard)));
     monitor.listen_on(&[br0]).unwrap();
     scene.claim("192.0.2.20");
@@ -155,7 +155,7 @@ pub(crate) fn a_watch_repairs_what_others_destroy(scene: &impl Scene) {
         assert_eq!(list(scene), state);
     }
     scene.remove_address("eth0", "192.0.2.20/32");
-    assert_eq!(repair(&mut watch), ["add address 192.0.2.20/32 dev eth0"]);
+    assert_eq!(repair(&mut watch), ["add local route 192.0.2.20/32 dev eth0"]);
     scene.set_up("eth0", false);
     scene.set_up("eth0", true);
     assert_eq!(repair(&mut watch), ["add address 2001:db8::20/128 dev eth0"]);
@@ -198,11 +198,11 @@ pub(crate) fn a_watch_yields_to_a_newer_claim(scene: &impl Scene) {
         other => panic!("{other:?}"),
     }
     let withdrawn = repair(&mut watch);
-    assert_eq!(withdrawn, ["delete address 192.0.2.20/32 dev eth0", "delete table inet fip"]);
+    assert_eq!(withdrawn, ["delete local route 192.0.2.20/32 dev eth0", "delete table inet fip"]);
     assert_eq!(list(scene), []);
     watch.set_desired(vec![]);
     watch.set_desired(vec![binding("192.0.2.20", "172.18.0.2")]);
-    assert!(repair(&mut watch).contains(&"add address 192.0.2.20/32 dev eth0".to_owned()));
+    assert!(repair(&mut watch).contains(&"add local route 192.0.2.20/32 dev eth0".to_owned()));
 }
 
 pub(crate) fn a_watch_finds_a_rival_that_it_did_not_hear(scene: &impl Scene) {

@@ -6,7 +6,7 @@ use fip_core::address::floating_address;
 use fip_core::diff::Changes;
 use fip_core::kernel::fake::FakeKernel;
 use fip_core::kernel::host::Host;
-use fip_core::kernel::{AddressChange, Flows, Kernel, LinkChange, NewLink, Which};
+use fip_core::kernel::{AddressChange, Flows, Hold, Kernel, LinkChange, NewLink, Which};
 use fip_core::{Binding, Error, FloatingIps, Options};
 
 use super::scene::{HostScene, link, name};
@@ -23,7 +23,7 @@ fn denied<T>(result: Result<T, Error>) {
 fn nothing_changes<K: Kernel>(mut kernel: K, again: K) {
     let eth0 = link(&mut kernel, "eth0");
     let floating = "192.0.2.20".parse().unwrap();
-    let add = AddressChange::Add(floating_address(eth0.index, floating));
+    let add = AddressChange::Add(floating_address(eth0.index, floating, Hold::Address));
     let results = kernel.change_addresses(&[add]).unwrap();
     let codes: Vec<_> = results.into_iter().map(|r| r.map_err(|e: io::Error| e.kind())).collect();
     assert_eq!(codes, [Err(io::ErrorKind::PermissionDenied)]);

@@ -13,7 +13,7 @@ use super::bindings::{lines, options, state};
 use super::scene::{FakeScene, HostScene, Scene, link, name};
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Bind(Binding, bool),
     Unbind(Binding),
     Reconcile(Owner, Vec<Binding>),
@@ -67,7 +67,7 @@ fn bridge_rules() -> impl Strategy<Value = BridgeRules> {
     )
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let owner = prop::sample::select(vec!["cli", "agent"]).prop_map(|text| text.parse().unwrap());
     prop_oneof![
         8 => (binding(), any::<bool>()).prop_map(|(binding, replace)| Step::Bind(binding, replace)),
@@ -90,7 +90,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Takes the step; what came of it, as text.
-fn take<S: Scene>(scene: &S, fips: &mut FloatingIps<S::Kernel>, step: &Step) -> Vec<String> {
+pub(super) fn take<S: Scene>(
+    scene: &S,
+    fips: &mut FloatingIps<S::Kernel>,
+    step: &Step,
+) -> Vec<String> {
     let told = |result: fip_core::Result<Report>| match result {
         Ok(mut report) => {
             let warnings = std::mem::take(&mut report.warnings);

@@ -5,10 +5,11 @@
 
 use fip_core::kernel::fake::FakeKernel;
 use fip_core::kernel::host::Host;
-use fip_core::kernel::{Kernel, Link, Mac, Rtnl, Sighting, Wire};
+use fip_core::kernel::{Deed, Hold, Kernel, Link, Mac, Rtnl, Sighting, Wire};
 use fip_core::nat::Family;
 use fip_core::netns::NetNs;
 use fip_core::{FloatingIps, LinkName, Options};
+use ipnetwork::IpNetwork;
 
 use crate::lab::Ns;
 
@@ -28,7 +29,13 @@ pub(crate) trait Scene {
     fn other_namespace(&self) -> NetNs;
 
     fn add_address(&self, link: &str, network: &str);
+    /// Removes an address, or a floating one however it is held.
     fn remove_address(&self, link: &str, network: &str);
+    /// Makes the address the host's own by a local route that is not ours.
+    fn add_local_route(&self, link: &str, address: &str);
+    fn remove_local_route(&self, link: &str, address: &str);
+    /// Whether the host answers a neighbour that asks for the address (ARP).
+    fn answers(&self, address: &str) -> bool;
     fn set_up(&self, link: &str, up: bool);
     /// Moves a link to the other namespace, or from there back.
     fn move_link(&self, link: &str, way: Way) -> Result<(), String>;
@@ -55,6 +62,11 @@ pub(crate) trait Scene {
 
     fn fips(&self) -> FloatingIps<Self::Kernel> {
         FloatingIps::new(self.open(), Options::default())
+    }
+
+    /// Floating addresses that are held so.
+    fn fips_holding(&self, hold: Hold) -> FloatingIps<Self::Kernel> {
+        FloatingIps::new(self.open(), Options { hold: Some(hold), ..Options::default() })
     }
 }
 
@@ -98,7 +110,25 @@ impl Scene for FakeScene {
     }
 
     fn remove_address(&self, link: &str, network: &str) {
-        self.0.remove_address(&name(link), network.parse().unwrap()).unwrap();
+        let (link, network) = (name(link), network.parse::<IpNetwork>().unwrap());
+        let all = self.0.addresses_of(&link).unwrap();
+        if all.iter().any(|held| held.network == network && held.hold == Hold::Route) {
+            self.0.remove_local_route(&link, network.ip()).unwrap();
+        } else {
+            self.0.remove_address(&link, network).unwrap();
+        }
+    }
+
+    fn add_local_route(&self, link: &str, address: &str) {
+        self.0.add_local_route(&name(link), address.parse().unwrap()).unwrap();
+    }
+
+    fn remove_local_route(&self, link: &str, address: &str) {
+        self.0.remove_local_route(&name(link), address.parse().unwrap()).unwrap();
+    }
+
+    fn answers(&self, address: &str) -> bool {
+        self.0.answers(&name("eth0"), address.parse().unwrap()).unwrap()
     }
 
     fn set_up(&self, link: &str, up: bool) {
@@ -131,14 +161,14 @@ impl Scene for FakeScene {
     fn claim(&self, address: &str) -> Mac {
         let link = self.0.link(&name("eth0")).unwrap().index;
         let address = address.parse().unwrap();
-        self.0.hear(Sighting { link, address, mac: RIVAL, probing: false });
+        self.0.hear(Sighting { link, address, mac: RIVAL, deed: Deed::Holds });
         RIVAL
     }
 
     fn probe(&self, address: &str) -> Mac {
         let link = self.0.link(&name("eth0")).unwrap().index;
         let address = address.parse().unwrap();
-        self.0.hear(Sighting { link, address, mac: RIVAL, probing: true });
+        self.0.hear(Sighting { link, address, mac: RIVAL, deed: Deed::Probes });
         RIVAL
     }
 
@@ -267,7 +297,23 @@ impl Scene for HostScene {
     }
 
     fn remove_address(&self, link: &str, network: &str) {
-        self.host.ip(&format!("addr del {network} dev {link}"));
+        match network.strip_suffix("/32") {
+            Some(address) => self.host.take_away(address, link),
+            None => _ = self.host.ip(&format!("addr del {network} dev {link}")),
+        }
+    }
+
+    fn add_local_route(&self, link: &str, address: &str) {
+        self.host.ip(&format!("route add local {address}/32 dev {link} table local"));
+    }
+
+    fn remove_local_route(&self, link: &str, address: &str) {
+        self.host.ip(&format!("route del local {address}/32 dev {link} table local"));
+    }
+
+    fn answers(&self, address: &str) -> bool {
+        let asked = self.lan.try_tool("arping", &["-c", "1", "-w", "1", "-I", "lan0", address], "");
+        asked.code == Some(0)
     }
 
     fn set_up(&self, link: &str, up: bool) {

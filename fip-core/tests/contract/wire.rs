@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use fip_core::claim::{Claim, Claimed, RivalPolicy, claim};
-use fip_core::kernel::{Kernel, Sighting, Wire};
+use fip_core::kernel::{Deed, Kernel, Sighting, Wire};
 
 use super::scene::{Scene, link};
 
@@ -52,7 +52,7 @@ pub(crate) fn nobody_hears_before_a_probe(scene: &impl Scene) {
     let late = Instant::now() + crate::lab::PATIENCE;
     let heard = kernel.heard(&eth0, late).unwrap();
     let address = ip("192.0.2.20");
-    assert_eq!(heard, Some(Sighting { link: eth0.index, address, mac, probing: false }));
+    assert_eq!(heard, Some(Sighting { link: eth0.index, address, mac, deed: Deed::Holds }));
     scene.claim("192.0.2.20");
     kernel.stop_listening(&eth0).unwrap();
     assert_eq!(kernel.heard(&eth0, soon()).unwrap(), None);

@@ -116,6 +116,33 @@ impl Ns {
         self.tool("ip", &words(args), "")
     }
 
+    /// What the link has, one a line, as `ip -oneline address show` tells it: its addresses, and after
+    /// them the floating ones that it holds by local routes.
+    pub(crate) fn carried(&self, link: &str) -> String {
+        let routes = self.held_by_routes(link);
+        let routes = routes.iter().map(|held| format!("route: {link} inet {held}/32 local\n"));
+        self.ip(&format!("-oneline address show dev {link}")) + &routes.collect::<String>()
+    }
+
+    /// The floating addresses that the link holds by local routes.
+    pub(crate) fn held_by_routes(&self, link: &str) -> Vec<String> {
+        let text = self.ip("-4 route show table local type local proto 0xf1");
+        let lines = text.lines().map(|line| words(line));
+        let of_link = lines.filter(|line| line.windows(2).any(|pair| *pair == ["dev", link]));
+        of_link.map(|line| line[1].to_owned()).collect()
+    }
+
+    /// Takes a floating address away from the link, however it is held.
+    pub(crate) fn take_away(&self, address: impl ToString, link: &str) {
+        let address = address.to_string();
+        if self.held_by_routes(link).contains(&address) {
+            self.ip(&format!("route del local {address}/32 dev {link} table local proto 0xf1"));
+        } else {
+            let length = if address.contains(':') { 128 } else { 32 };
+            self.ip(&format!("address del {address}/{length} dev {link}"));
+        }
+    }
+
     /// Many `ip` commands at once, one a line.
     pub(crate) fn ip_batch(&self, script: &str) {
         self.tool("ip", &["-batch", "-"], script);

@@ -18,44 +18,30 @@ pub(super) use facts::{Facts, Happened, Histogram, Move, Source};
 /// What has become of what a workload asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The workload's id.
-    pub id: String,
-    /// The workload's name.
-    pub name: String,
-    /// What it asks for, as it was written.
-    pub asks: String,
+    /// The workload.
+    pub workload: Arc<Workload>,
     /// Its floating addresses; none if what it asks for cannot be read.
     pub floating: Vec<Floating>,
-    /// Its fixed addresses, where they are known.
-    pub fixed: Vec<IpAddr>,
     /// What has become of it.
     pub state: State,
 }
 
 impl Entry {
     /// A wish, and what has become of it.
-    pub fn wished(wish: &Wish, state: State) -> Self {
-        let entry = Self::of(&wish.workload, state);
-        Self { floating: wish.floating.clone(), ..entry }
+    pub fn wished(wish: Wish, state: State) -> Self {
+        Self { workload: wish.workload, floating: wish.floating, state }
     }
 
     /// A workload whose wish is not granted.
-    pub fn refused(workload: &Workload, why: String) -> Self {
-        Self::of(workload, State::Refused(why))
+    pub fn refused(workload: Arc<Workload>, why: String) -> Self {
+        Self { workload, floating: Vec::new(), state: State::Refused(why) }
     }
 
-    fn of(workload: &Workload, state: State) -> Self {
-        let fixed = match &workload.presence {
-            Presence::Running(fixed) => fixed.clone(),
-            Presence::Stopped | Presence::Unknown => Vec::new(),
-        };
-        Self {
-            id: workload.id.clone(),
-            name: workload.name.clone(),
-            asks: workload.asks.clone(),
-            floating: Vec::new(),
-            fixed,
-            state,
+    /// Its fixed addresses, where they are known.
+    pub fn fixed(&self) -> &[IpAddr] {
+        match &self.workload.presence {
+            Presence::Running(fixed) => fixed,
+            Presence::Stopped | Presence::Unknown => &[],
         }
     }
 }
@@ -92,7 +78,7 @@ impl Board {
     }
 
     /// What has become of all that is asked for, in the order in which it is shown.
-    pub fn set_states(&self, entries: Vec<Entry>) {
+    pub fn set_states(&self, entries: impl Into<Arc<[Entry]>>) {
         self.facts().entries = entries.into();
     }
 

@@ -1,6 +1,7 @@
 //! What the sources, the loop and the actuators speak of.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -40,8 +41,8 @@ pub enum Presence {
 /// What a workload shall have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
-    /// The workload.
-    pub workload: Workload,
+    /// The workload. All who speak of it share what the source said.
+    pub workload: Arc<Workload>,
     /// Its floating addresses, in the order in which it asks for them; never none.
     pub floating: Vec<Floating>,
 }

@@ -8,6 +8,7 @@ mod follow;
 mod tell;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ use fip_core::error::{Chain, Result};
 
 use super::actuator::{Actuator, Bell, Failure, Progress, Signal};
 use super::board::{Board, Entry};
-use super::model::{State, Wish, Workload};
-use super::sift::{Sifted, Sifter};
+use super::model::{State, Workload};
+use super::sift::{Refusal, Sifted, Sifter};
 use super::source::{Listing, OpenSource, SourceError};
 use crate::allow::AllowList;
 use crate::ask::shown;
@@ -72,10 +73,11 @@ pub struct Agent {
     /// None until the actuator has told what is there already.
     sifter: Option<Sifter>,
     /// What the source said last, if it ever did.
-    listed: Option<Vec<Workload>>,
+    listed: Option<Vec<Arc<Workload>>>,
     /// When it said so.
     accepted: Option<Instant>,
-    wishes: Vec<Wish>,
+    /// What has become of it.
+    entries: Arc<[Entry]>,
     challenges: Challenges,
     told: Told,
     /// When to go on, if there is no news before.
@@ -104,7 +106,7 @@ impl Agent {
             sifter: None,
             listed: None,
             accepted: None,
-            wishes: Vec::new(),
+            entries: Arc::new([]),
             challenges: Challenges::default(),
             told: Told::default(),
             again: None,
@@ -136,7 +138,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Failure`] if the source does not answer, or the actuator cannot begin.
-    pub fn once(mut self) -> Result<Vec<Entry>, Failure> {
+    pub fn once(mut self) -> Result<Arc<[Entry]>, Failure> {
         self.look()?;
         loop {
             let entries = self.pursue()?;
@@ -261,24 +263,25 @@ impl Agent {
         }
     }
 
-    fn pursue(&mut self) -> Result<Vec<Entry>, Failure> {
+    fn pursue(&mut self) -> Result<Arc<[Entry]>, Failure> {
         if self.listed.is_none() {
-            return Ok(Vec::new());
+            return Ok(Arc::new([]));
         }
         let began = Instant::now();
-        let sifted = self.sift()?;
-        self.told.refused(&sifted.refusals);
-        let Progress { mut states, again } = self.actuator.pursue(&sifted.wishes);
+        let Sifted { wishes, refusals } = self.sift()?;
+        self.told.refused(&refusals);
+        let Progress { mut states, again } = self.actuator.pursue(&wishes);
         self.config.board.reconciled(began.elapsed());
         self.again = again;
-        let mut state = |id: &str| states.remove(id).unwrap_or(State::Pending);
-        let wished = sifted.wishes.iter().map(|wish| Entry::wished(wish, state(&wish.workload.id)));
-        let refused = sifted.refusals.iter();
-        let refused = refused.map(|refusal| Entry::refused(&refusal.workload, refusal.why.clone()));
-        let entries: Vec<Entry> = wished.chain(refused).collect();
-        self.config.board.set_states(entries.clone());
-        self.wishes = sifted.wishes;
-        Ok(entries)
+        let wished = wishes.into_iter().map(|wish| {
+            let state = states.remove(&wish.workload.id).unwrap_or(State::Pending);
+            Entry::wished(wish, state)
+        });
+        let refused =
+            refusals.into_iter().map(|Refusal { workload, why }| Entry::refused(workload, why));
+        self.entries = wished.chain(refused).collect();
+        self.config.board.set_states(Arc::clone(&self.entries));
+        Ok(Arc::clone(&self.entries))
     }
 
     fn sift(&mut self) -> Result<Sifted, Failure> {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use fip_core::Protocol;
 use fip_core::binding::check_floating;
@@ -19,7 +20,7 @@ use crate::options::{Floating, parse_floating};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The workload.
-    pub workload: Workload,
+    pub workload: Arc<Workload>,
     /// The reason, and the way out where there is one.
     pub why: String,
 }
@@ -39,8 +40,7 @@ type Share = (IpAddr, Option<(Protocol, u16)>);
 /// Remembers who has what, from one listing to the next.
 #[derive(Debug, Default)]
 pub struct Sifter {
-    /// By the workload's id.
-    holders: BTreeMap<Share, String>,
+    holders: BTreeMap<Share, Arc<Workload>>,
     /// What workloads had before the first listing.
     found: BTreeMap<IpAddr, Vec<Holder>>,
 }
@@ -59,20 +59,19 @@ impl Sifter {
     ///
     /// Of two workloads that ask for the same, the one that has it keeps it, else the older gets
     /// it. A wish is granted as a whole or not at all.
-    pub fn sift(&mut self, workloads: &[Workload], allow: Option<&AllowList>) -> Sifted {
+    pub fn sift(&mut self, workloads: &[Arc<Workload>], allow: Option<&AllowList>) -> Sifted {
         let mut sifted = Sifted::default();
         let mut wishes = Vec::new();
         for workload in workloads {
             match understood(&workload.asks, allow) {
-                Ok(floating) => wishes.push(Wish { workload: workload.clone(), floating }),
+                Ok(floating) => wishes.push(Wish { workload: Arc::clone(workload), floating }),
                 Err(error) => sifted.refusals.push(refusal(workload, &error)),
             }
         }
         wishes.sort_by_cached_key(|wish| {
-            let Workload { age, ref id, .. } = wish.workload;
-            (!self.has_all(wish), age, id.clone())
+            (!self.has_all(wish), wish.workload.age, wish.workload.id.clone())
         });
-        let mut granted: BTreeMap<Share, Workload> = BTreeMap::new();
+        let mut granted: BTreeMap<Share, Arc<Workload>> = BTreeMap::new();
         for wish in wishes {
             // What does not run stands in nobody's way.
             if wish.workload.presence != Presence::Stopped {
@@ -80,11 +79,11 @@ impl Sifter {
                     sifted.refusals.push(refusal(&wish.workload, &error));
                     continue;
                 }
-                granted.extend(shares(&wish).map(|share| (share, wish.workload.clone())));
+                granted.extend(shares(&wish).map(|share| (share, Arc::clone(&wish.workload))));
             }
             sifted.wishes.push(wish);
         }
-        self.holders = granted.into_iter().map(|(share, by)| (share, by.id)).collect();
+        self.holders = granted;
         self.found.clear();
         sifted
     }
@@ -93,7 +92,7 @@ impl Sifter {
     fn has_all(&self, wish: &Wish) -> bool {
         shares(wish).all(|share| {
             let found = || self.found.get(&share.0).is_some_and(|by| is_among(&wish.workload, by));
-            self.holders.get(&share).map_or_else(found, |id| *id == wish.workload.id)
+            self.holders.get(&share).map_or_else(found, |by| by.id == wish.workload.id)
         })
     }
 }
@@ -110,8 +109,8 @@ fn understood(asks: &str, allow: Option<&AllowList>) -> Result<Vec<Floating>> {
     Ok(floating)
 }
 
-fn refusal(workload: &Workload, error: &Error) -> Refusal {
-    Refusal { workload: workload.clone(), why: error.to_string() }
+fn refusal(workload: &Arc<Workload>, error: &Error) -> Refusal {
+    Refusal { workload: Arc::clone(workload), why: error.to_string() }
 }
 
 fn shares(wish: &Wish) -> impl Iterator<Item = Share> {
@@ -123,7 +122,7 @@ fn shares(wish: &Wish) -> impl Iterator<Item = Share> {
 }
 
 /// Why a wish cannot be granted beside the others.
-fn taken(granted: &BTreeMap<Share, Workload>, wish: &Wish) -> Option<Error> {
+fn taken(granted: &BTreeMap<Share, Arc<Workload>>, wish: &Wish) -> Option<Error> {
     let (address, by) = shares(wish).find_map(|share| {
         granted.get(&share).filter(|by| by.id != wish.workload.id).map(|by| (share.0, by))
     })?;

@@ -13,8 +13,8 @@ use super::model::Workload;
 #[derive(Debug, Clone)]
 pub struct Listing {
     /// All workloads of this host that ask for floating addresses; also those that do not run, as
-    /// far as the source knows them.
-    pub workloads: Vec<Workload>,
+    /// far as the source knows them. It may share them with those who are told.
+    pub workloads: Vec<Arc<Workload>>,
     /// When the source noticed that something had changed.
     pub noticed: Instant,
 }

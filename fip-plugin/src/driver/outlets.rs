@@ -51,14 +51,11 @@ where
         let networks = self.book.networks();
         let named: BTreeSet<&LinkName> =
             networks.iter().filter_map(|network| self.named_uplink(network)).collect();
-        // Addresses, of which there may be many, do not matter.
-        self.scouts.with(|kernel| {
-            let routes = kernel.routes()?.into_iter();
-            let defaults = routes.filter(|route| route.destination.prefix() == 0);
-            let indexes: BTreeSet<u32> = defaults.filter_map(|route| route.link).collect();
-            let mut links = kernel.links()?;
-            links.retain(|link| indexes.contains(&link.index) || named.contains(&link.name));
-            Ok(links.into_iter().map(|link| link.name).collect())
+        // Kept up to date from the kernel's news: the routes, among which are thousands of floating
+        // addresses where the kernel looks for them, are not listed for each link that comes.
+        self.scouts.look(|_, links| {
+            let named = named.iter().filter_map(|name| links.named(name));
+            Ok(links.outward().chain(named).map(|link| link.name.clone()).collect())
         })
     }
 

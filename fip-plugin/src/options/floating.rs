@@ -63,6 +63,8 @@ pub fn parse_floating(text: &str) -> Result<Vec<Floating>> {
     check_count(text, all.len(), ADDRESSES_MAX, "addresses")?;
     let ports = all.iter().map(|floating| floating.ports.len()).sum();
     check_count(text, ports, PORTS_MAX, "ports")?;
+    // It is kept as long as its workload is: most often one address, where a list grows by four.
+    all.shrink_to_fit();
     Ok(all)
 }
 

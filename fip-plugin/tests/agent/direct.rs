@@ -141,7 +141,9 @@ fn hundreds_are_one_generation_and_hostile_ones_hinder_nobody() {
 fn draining_leaves_the_host_as_it_was() {
     let scene = Scene::new();
     scene.a.iptables("-N DOCKER-USER");
-    let state = || (scene.a.nft("-s list ruleset"), scene.a.ip("-o address show"));
+    let state = || {
+        (scene.a.nft("-s list ruleset"), scene.a.carried("eth0") + &scene.a.ip("-o address show"))
+    };
     let before = state();
     let mut agent = Agent::on(&scene.a);
     let fixed = Family::BOTH.map(|family| container(family, 18, 2));

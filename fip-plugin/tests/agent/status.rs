@@ -93,7 +93,7 @@ fn workload(name: &str, asks: &str) -> Workload {
 
 fn bound(name: &str, asks: &str) -> Entry {
     let floating = parse_floating(asks).unwrap();
-    Entry::wished(&Wish { workload: workload(name, asks), floating }, State::Bound)
+    Entry::wished(Wish { workload: workload(name, asks).into(), floating }, State::Bound)
 }
 
 fn printed(place: &Place, json: bool) -> (bool, String) {
@@ -202,7 +202,7 @@ fn a_crowd_at_the_port_holds_up_neither_the_agent_nor_the_socket() {
 #[test]
 fn who_does_not_read_the_answer_does_not_keep_the_board() {
     let server = Server::start();
-    let large = (0..1_000).map(|n| bound(&format!("{n:0>200}"), "192.0.2.1")).collect();
+    let large: Vec<_> = (0..1_000).map(|n| bound(&format!("{n:0>200}"), "192.0.2.1")).collect();
     server.board.set_states(large);
     let crowd: Vec<_> = (0..CROWD)
         .map(|_| {
@@ -234,9 +234,10 @@ fn receive_report(mut stream: impl Stream) -> Report {
 fn people_see_what_the_agent_knows() {
     let server = Server::start();
     let places = [Place::Unix(server.path.clone()), Place::Tcp(server.tcp)];
+    let hostile = workload("\u{1b}[2J\u{9b}3J", &"\u{7}x".repeat(5_000));
     server.board.set_states(vec![
         bound("web", "192.0.2.1, 192.0.2.2:tcp:80"),
-        Entry::refused(&workload("\u{1b}[2J\u{9b}3J", &"\u{7}x".repeat(5_000)), "no\nway".into()),
+        Entry::refused(hostile.into(), "no\nway".into()),
     ]);
     let address = "192.0.2.1".parse().unwrap();
     let took = Duration::from_millis(103);

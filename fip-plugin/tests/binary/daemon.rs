@@ -100,7 +100,7 @@ impl Place {
         let addresses = addresses.lines().filter(|line| !line.contains(" fe80:"));
         let addresses = addresses
             .map(|line| line.split_whitespace().skip(1).take(3).collect::<Vec<_>>().join(" "));
-        links.chain(addresses).collect()
+        links.chain(addresses).chain(self.host.held_by_routes("eth0")).collect()
     }
 }
 

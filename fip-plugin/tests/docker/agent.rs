@@ -11,7 +11,7 @@ use fip_plugin::agent::status::{Report, Workload};
 use super::daemon::Daemon;
 use super::engine::Engine;
 use super::machine::Machine;
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, eventually, program};
 use crate::lab::{Run, Running};
 
 /// Where it tells its status, if nothing else is said.
@@ -30,8 +30,7 @@ impl Agent {
     /// Starts it with these arguments, split at spaces, and waits until it can be asked.
     pub(crate) fn start(engine: &Engine, args: &str) -> Self {
         let machine = engine.machine().clone();
-        let command = command(args).into_iter().chain(["--log-level", "debug"]);
-        let command = command.map(str::to_owned).collect();
+        let command = command(&format!("{args} --log-level debug"));
         let daemon = Daemon::new(machine.clone(), "fip-agent", command);
         let agent = Self { machine, daemon };
         agent.up();
@@ -42,7 +41,7 @@ impl Agent {
     pub(crate) fn run(engine: &Engine, args: &str) -> Run {
         let what = format!("fip-agent {args}");
         let words = command(args);
-        let mut command = engine.machine().command(words[0]);
+        let mut command = engine.machine().command(&words[0]);
         command.args(&words[1..]);
         Run::new(&what, Running::spawn(&what, command, "").finish(PATIENCE))
     }
@@ -134,7 +133,8 @@ impl Drop for Agent {
     }
 }
 
-fn command(args: &str) -> Vec<&str> {
-    let program = ["env", DOCKER_HOST, env!("CARGO_BIN_EXE_fip-agent")];
-    program.into_iter().chain(args.split_whitespace()).collect()
+fn command(args: &str) -> Vec<String> {
+    let program = program("fip-agent").display().to_string();
+    let words = ["env", DOCKER_HOST, &program].into_iter().chain(args.split_whitespace());
+    words.map(str::to_owned).collect()
 }

@@ -149,10 +149,11 @@ impl Machine {
             // One end of a pair takes the other along.
             net.try_tool("ip", &["link", "del", link], "");
         }
-        for line in net.ip("-o address show dev eth0").lines() {
-            let address = line.split_whitespace().nth(3).unwrap();
-            if address.ends_with("/32") || address.ends_with("/128") {
-                net.ip(&format!("address del {address} dev eth0"));
+        for line in net.carried("eth0").lines() {
+            let (address, length) =
+                line.split_whitespace().nth(3).unwrap().split_once('/').unwrap();
+            if ["32", "128"].contains(&length) {
+                net.take_away(address, "eth0");
             }
         }
         net.tool("conntrack", &["-F"], "");

@@ -21,6 +21,7 @@ mod plugin;
 mod seats;
 mod web;
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,17 @@ pub(crate) use web::{Page, fetch, wait_for_page};
 
 /// How long a `docker` command, or the start or the end of a daemon, may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the program `fip-plugin` or `fip-agent` is. Cargo tells the tests of its package; what is
+/// built with another finds it beside itself.
+fn program(name: &str) -> PathBuf {
+    let told = match name {
+        "fip-plugin" => option_env!("CARGO_BIN_EXE_fip-plugin"),
+        _ => option_env!("CARGO_BIN_EXE_fip-agent"),
+    };
+    let beside = || std::env::current_exe().unwrap().with_file_name(name);
+    told.map_or_else(beside, PathBuf::from)
+}
 
 /// Waits until `look` finds what it looks for, and panics with what it saw last if that takes longer
 /// than [`PATIENCE`].

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::daemon::Daemon;
 use super::engine::Engine;
 use super::machine::Machine;
+use super::program;
 
 /// Where dockerd looks for a driver named `fip`.
 const SOCKET: &str = "/run/docker/plugins/fip.sock";
@@ -27,7 +28,8 @@ impl Plugin {
         let machine = engine.machine().clone();
         let own = ["serve", "--socket", SOCKET, "--state-dir", STATE, "--log-level", "debug"];
         let docker = ["--docker", "unix:///run/docker.sock"];
-        let command = std::iter::once(env!("CARGO_BIN_EXE_fip-plugin"))
+        let program = program("fip-plugin").display().to_string();
+        let command = std::iter::once(program.as_str())
             .chain(own)
             .chain(docker)
             .chain(args.split_whitespace());

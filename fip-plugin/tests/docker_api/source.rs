@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
@@ -42,7 +43,11 @@ fn source(daemon: &Scripted, labels: &[&str], resync: Duration) -> Asked {
     thread::spawn(move || {
         for () in asked {
             // The test may be over.
-            _ = sender.send(source.next().map(|listing| listing.workloads));
+            let answer = source.next();
+            _ =
+                sender.send(answer.map(|listing| {
+                    listing.workloads.into_iter().map(Arc::unwrap_or_clone).collect()
+                }));
         }
     });
     Asked { ask, answers }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,7 @@ impl Site {
             run: 0,
             presence: Presence::Running(Vec::new()),
         };
-        Wish { workload, floating: parse_floating(asks).unwrap() }
+        Wish { workload: workload.into(), floating: parse_floating(asks).unwrap() }
     }
 
     #[track_caller]
@@ -69,7 +70,7 @@ impl Site {
     fn does_not_reach(&self, number: u8) {
         let found = fetch(&self.client, v4(number));
         assert!(found.is_err(), "{number}: {found:?}");
-        let card = self.host.ip("address show dev eth0");
+        let card = self.host.carried("eth0");
         assert!(!card.contains(&v4(number).to_string()), "{card}");
     }
 
@@ -179,7 +180,8 @@ fn a_wish_is_made_true_changed_and_taken_back() {
     assert_eq!(agent.came(), [v4(200)]);
     let options = site.endpoint("c1")["DriverOpts"].take();
     assert_eq!(options, serde_json::json!({ "fip.address": "192.168.99.200", MARKER.0: MARKER.1 }));
-    let held = Held { floating: v4(200), by: Holder::Container(wish.workload.container.unwrap()) };
+    let held =
+        Held { floating: v4(200), by: Holder::Container(wish.workload.container.clone().unwrap()) };
     assert_eq!(agent.actuator.held().unwrap(), [held]);
 
     agent.bind(&[site.wish("c1", "192.168.99.201")]);
@@ -221,7 +223,7 @@ fn a_container_that_is_stopped_and_started_has_its_address_again() {
     site.engine.docker_ok("stop c1");
     let stopped = || {
         let mut stopped = wish.clone();
-        stopped.workload.presence = Presence::Stopped;
+        Arc::make_mut(&mut stopped.workload).presence = Presence::Stopped;
         stopped
     };
     agent.pursue_until(&[stopped()], |states| *states == [State::Stopped]);
@@ -325,7 +327,7 @@ fn one_of_twenty_that_is_refused_hinders_no_other() {
     // A container whose connection was refused starts again.
     let refused = wishes[17..].iter().map(|wish| {
         let mut wish = wish.clone();
-        wish.workload.presence = Presence::Unknown;
+        Arc::make_mut(&mut wish.workload).presence = Presence::Unknown;
         wish
     });
     let mut held: Vec<Wish> = wishes[..17].to_vec();

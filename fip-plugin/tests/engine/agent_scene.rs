@@ -171,7 +171,7 @@ impl AgentScene {
 
     /// The floating addresses on the host's card.
     fn addresses(&self) -> BTreeSet<IpAddr> {
-        let lines = self.host.ip("-o -4 address show dev eth0");
+        let lines = self.host.carried("eth0");
         let words = lines.lines().filter_map(|line| line.split_whitespace().nth(3));
         words.filter_map(|word| word.strip_suffix("/32")?.parse().ok()).collect()
     }

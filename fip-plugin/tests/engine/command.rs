@@ -93,8 +93,8 @@ fn the_driver_leaves_the_bindings_of_others_alone() {
 /// What other programs do to a host, and what of ours it takes.
 const HARM: [(&str, &str); 6] = [
     ("the table is gone", "nft delete table inet fip"),
-    ("an address is gone", "ip address del 192.168.99.201/32 dev eth0"),
-    ("all addresses are gone", "ip -4 address flush dev eth0 to 192.168.99.200/29"),
+    ("an address is gone", "ip route del local 192.168.99.201/32 dev eth0 table local"),
+    ("all addresses are gone", "ip -4 route flush table local proto 0xf1"),
     ("a map is empty", "nft flush map inet fip dnat4"),
     ("DOCKER-USER is empty", "iptables-nft -F DOCKER-USER"),
     ("the ruleset is gone", "nft flush ruleset"),

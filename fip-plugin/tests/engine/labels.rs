@@ -69,7 +69,7 @@ fn check(scene: &Scene, inside: &Ns, fixed: IpAddr, page: &str) {
     wait_for_page(inside, [127, 0, 0, 1].into(), page);
     let route = host.ip("-o -4 route show default");
     let card = route.split_whitespace().skip_while(|word| *word != "dev").nth(1).unwrap();
-    let addresses = host.ip(&format!("-4 -o address show dev {card}"));
+    let addresses = host.carried(card);
     assert!(addresses.contains(&format!(" {FLOATING}/32 ")), "{addresses}");
     let map = host.nft("-s list map inet fip dnat4");
     let element = map.lines().find(|line| line.contains(FLOATING)).unwrap_or_default();

@@ -91,7 +91,7 @@ fn a_managed_plugin_that_dies_is_started_again_and_remembers() {
     wait_for("another process of the plugin", || managed.process().filter(|id| *id != first));
     wait_for_page(&client, floating(200), "one");
     engine.docker_ok("rm --force c1");
-    let gone = || (!a.ip("address show dev eth0").contains("192.168.99.200/")).then_some(());
+    let gone = || (!a.carried("eth0").contains("192.168.99.200/")).then_some(());
     wait_for("the floating address of a removed container to go", gone);
 
     engine.power_cycle();

@@ -97,6 +97,7 @@ impl Side {
     fn traces(&self) -> Vec<String> {
         let texts = [
             self.host.ip("-o address show"),
+            self.host.carried("eth0"),
             self.host.ip("-br link show"),
             self.host.nft("list table inet fip"),
         ];
@@ -201,7 +202,7 @@ fn a_host_that_was_cut_off_yields_when_it_is_back() {
         log[since..].lines().find(|line| line.contains("yielded")).map(str::to_owned)
     });
     assert!(line.contains("192.168.99.200") && line.contains(&b.mac), "{line}");
-    assert!(!a.host.ip("address show dev eth0").contains("192.168.99.200"));
+    assert!(!a.host.carried("eth0").contains("192.168.99.200"));
     assert_eq!(scene.answering(), [b.mac.clone()].into());
     wait_for_pages(client, "B");
 
@@ -257,7 +258,7 @@ fn a_plugin_that_comes_back_to_an_address_that_was_taken_yields() {
     a.plugin.up();
 
     wait_for("A to yield", || {
-        let held = a.host.ip("address show dev eth0");
+        let held = a.host.carried("eth0");
         (!held.contains("192.168.99.200")).then_some(())
     });
     assert_eq!(scene.answering(), [b.mac.clone()].into());

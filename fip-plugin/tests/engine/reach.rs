@@ -134,7 +134,7 @@ fn both_families_of_a_dual_stack_network_are_reached() {
         assert_eq!(leaves_as(inside, v6(1)), Ok(v6(number)));
     }
     scene.engine.docker_ok("rm --force c1 c2");
-    let left = scene.host.ip("address show dev eth0");
+    let left = scene.host.carried("eth0");
     assert!(!left.contains("192.168.99.2") && !left.contains("2001:db8:99::2"), "{left}");
 }
 

@@ -35,7 +35,7 @@ fn with(number: u8) -> String {
 
 /// The floating addresses on the host's card, as the kernel tells.
 fn addresses(host: &Ns) -> BTreeSet<String> {
-    let lines = host.ip("-o -4 address show dev eth0");
+    let lines = host.carried("eth0");
     let words = lines.lines().filter_map(|line| line.split_whitespace().nth(3));
     words.filter_map(|word| word.strip_suffix("/32")).map(str::to_owned).collect()
 }

@@ -93,7 +93,10 @@ impl<K: Kernel> Watch<K> {
         self.owners.insert(owner.clone());
         self.let_go(floating, |binding| binding.owner() == owner);
         for (address, list) in by_address(bindings.iter().cloned()) {
-            self.desired.entry(address).or_default().extend(list);
+            let desired = self.desired.entry(address).or_default();
+            // It stays: no room for more than there is.
+            desired.reserve_exact(list.len());
+            desired.extend(list);
         }
         self.yielded.retain(|address| self.desired.contains_key(address));
         let report = self.restore([owner.clone()].into(), floating, options)?;

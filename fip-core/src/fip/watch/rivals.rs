@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::claim::{Claim, Claimed, RivalPolicy, claim};
 use crate::error::Result;
-use crate::kernel::{Kernel, Link, Mac, Sighting};
+use crate::kernel::{Deed, Kernel, Link, Mac, Sighting};
 
 use super::{Event, OnRival, Watch};
 
@@ -56,7 +56,7 @@ impl<K: Kernel> Watch<K> {
 
     fn heard_of(&mut self, link: &Link, claimed: Claimed) {
         for (address, mac) in claimed.rivals {
-            self.heard(&Sighting { link: link.index, address, mac, probing: false });
+            self.heard(&Sighting { link: link.index, address, mac, deed: Deed::Holds });
         }
     }
 
@@ -75,13 +75,14 @@ impl<K: Kernel> Watch<K> {
 
     /// Another host uses an address, or wants it.
     pub(super) fn heard(&mut self, sighting: &Sighting) {
-        let Sighting { address, mac, probing, .. } = *sighting;
+        let Sighting { address, mac, deed, .. } = *sighting;
         let Some(link) = self.carrier(sighting) else { return };
         if self.fips.macs().contains(&mac) {
             return;
         }
         match self.on_rival {
-            _ if probing => self.tell_challenge(address, &link, mac),
+            _ if deed == Deed::Seeks => {}
+            _ if deed == Deed::Probes => self.tell_challenge(address, &link, mac),
             OnRival::Yield => self.withdraw(address, &link, mac),
             OnRival::Defend => {
                 let now = Instant::now();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::kernel::{Address, AddressChange, MAIN_TABLE, PolicyRule, Route};
+use crate::kernel::{Address, AddressChange, Hold, Link, MAIN_TABLE, PolicyRule, Route};
 use crate::nat::Family;
 
 use super::links::Network;
@@ -20,15 +20,7 @@ impl Network {
     pub(super) fn change_address(&mut self, change: &AddressChange) -> io::Result<()> {
         match change {
             AddressChange::Add(address) => self.add_address(address),
-            AddressChange::Remove(address) => {
-                self.find(address.link)?;
-                let same = |other: &Address| {
-                    other.link == address.link && other.network == address.network
-                };
-                let at = self.addresses.iter().position(same);
-                self.addresses.remove(at.ok_or_else(|| errno(libc::EADDRNOTAVAIL))?);
-                Ok(())
-            }
+            AddressChange::Remove(address) => self.remove_address(address),
         }
     }
 
@@ -38,16 +30,69 @@ impl Network {
             return Err(errno(libc::EACCES));
         }
         // IPv4 takes one address with several prefix lengths.
-        let same = |other: &Address| {
-            other.link == address.link
-                && other.network.ip() == address.network.ip()
-                && (address.network.is_ipv6() || other.network == address.network)
+        let same = |other: &Address| match address.hold {
+            Hold::Route => other == address,
+            Hold::Address => {
+                (other.link, other.hold) == (address.link, address.hold)
+                    && other.network.ip() == address.network.ip()
+                    && (address.network.is_ipv6() || other.network == address.network)
+            }
         };
         if self.addresses.iter().any(same) {
             return Err(errno(libc::EEXIST));
         }
         self.addresses.push(address.clone());
         Ok(())
+    }
+
+    fn remove_address(&mut self, address: &Address) -> io::Result<()> {
+        let same = |other: &Address| match address.hold {
+            Hold::Route => other == address,
+            Hold::Address => {
+                (other.link, other.hold) == (address.link, address.hold)
+                    && other.network == address.network
+            }
+        };
+        let at = self.addresses.iter().position(same);
+        if address.hold == Hold::Route {
+            self.addresses.remove(at.ok_or_else(|| errno(libc::ESRCH))?);
+            return Ok(());
+        }
+        self.find(address.link)?;
+        let removed = self.addresses.remove(at.ok_or_else(|| errno(libc::EADDRNOTAVAIL))?);
+        let mut of_link = self.addresses.iter().filter(|other| other.link == removed.link);
+        if removed.network.is_ipv4()
+            && !of_link.any(|other| other.hold == Hold::Address && other.network.is_ipv4())
+        {
+            self.flush(removed.link);
+        }
+        Ok(())
+    }
+
+    /// What a link loses that has no IPv4 address any more: every IPv4 route.
+    fn flush(&mut self, link: u32) {
+        self.addresses.retain(|address| address.link != link || address.hold == Hold::Address);
+        let stays = |route: &Route| route.link != Some(link) || route.destination.is_ipv6();
+        self.routes.retain(|(_, route)| stays(route));
+    }
+
+    /// Whether neighbours that ask for the address are answered on this link.
+    pub(super) fn answers(&self, link: &Link, address: IpAddr) -> bool {
+        let has = |hold| {
+            let is = |found: &&Address| found.network.ip() == address && found.hold == hold;
+            self.addresses
+                .iter()
+                .filter(is)
+                .any(|found| address.is_ipv4() || found.link == link.index)
+        };
+        let here = |found: &Address| {
+            found.network.ip() == address && found.hold == Hold::Address && found.link == link.index
+        };
+        match self.sysctls.arp_ignore(&link.name) {
+            _ if address.is_ipv6() => has(Hold::Address),
+            0 => has(Hold::Address) || has(Hold::Route),
+            _ => self.addresses.iter().any(here),
+        }
     }
 
     /// Takes away the IPv6 addresses of links on which IPv6 is disabled; whether there were any.
@@ -64,7 +109,8 @@ impl Network {
 
     /// All routes of a table.
     pub(super) fn routes(&self, table: u32) -> Vec<Route> {
-        let subnets = self.addresses.iter().filter(|_| table == MAIN_TABLE);
+        let is_main = |address: &&Address| table == MAIN_TABLE && address.hold == Hold::Address;
+        let subnets = self.addresses.iter().filter(is_main);
         let added = self.routes.iter().filter(|(of, _)| *of == table);
         subnets
             .filter_map(|address| self.subnet_route(address))

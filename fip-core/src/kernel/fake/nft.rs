@@ -5,7 +5,7 @@ use std::io;
 use crate::diff::Changes;
 use crate::error::{Error, Result};
 use crate::kernel::{Commit, Counter, Nft};
-use crate::nat::Snapshot;
+use crate::nat::{self, About, Snapshot};
 
 use super::FakeKernel;
 use super::ruleset::Filter;
@@ -24,6 +24,13 @@ impl FakeKernel {
 impl Nft for FakeKernel {
     fn snapshot(&mut self) -> Result<Snapshot> {
         self.read_filter("nf_tables ruleset", Filter::snapshot)
+    }
+
+    fn snapshot_about(&mut self, about: &About) -> Result<Snapshot> {
+        let mut snapshot = self.snapshot()?;
+        let Ok(elements) = nat::elements_about(about, &mut snapshot.ruleset.elements);
+        snapshot.ruleset.elements = elements;
+        Ok(snapshot)
     }
 
     fn generation(&mut self) -> Result<u32> {

@@ -1,10 +1,11 @@
 //! rtnetlink, as the fake answers it.
 
 use std::io;
+use std::net::IpAddr;
 
 use crate::error::{Error, Result};
 use crate::kernel::{
-    Address, AddressChange, Link, LinkChange, NewLink, News, PolicyRule, Route, Rtnl,
+    Address, AddressChange, Hold, Link, LinkChange, NewLink, News, PolicyRule, Route, Rtnl,
 };
 
 use super::FakeKernel;
@@ -17,6 +18,12 @@ impl Rtnl for FakeKernel {
 
     fn addresses(&mut self) -> Result<Vec<Address>> {
         Ok(self.look(|namespace| namespace.network.addresses.clone()))
+    }
+
+    fn addresses_about(&mut self, floating: &[IpAddr]) -> Result<Vec<Address>> {
+        let about =
+            |found: &Address| found.hold == Hold::Address || floating.contains(&found.network.ip());
+        Ok(self.addresses()?.into_iter().filter(about).collect())
     }
 
     fn routes_in(&mut self, table: u32) -> Result<Vec<Route>> {
@@ -36,6 +43,14 @@ impl Rtnl for FakeKernel {
     fn change_addresses(&mut self, changes: &[AddressChange]) -> Result<Vec<io::Result<()>>> {
         let each = |change| self.step_network(|network| network.change_address(change));
         Ok(changes.iter().map(each).collect())
+    }
+
+    /// What was looked for is noted.
+    fn seek(&mut self, link: u32, addresses: &[IpAddr]) -> Result<()> {
+        let place = self.place;
+        let sought = addresses.iter().map(|&address| (link, address));
+        self.world.change(|world| world.namespaces[place].sought.extend(sought));
+        Ok(())
     }
 
     fn create_link(&mut self, link: &NewLink) -> Result<()> {

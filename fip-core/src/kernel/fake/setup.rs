@@ -8,7 +8,9 @@ use ipnetwork::IpNetwork;
 
 use crate::binding::LinkName;
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, LinkChange, MAIN_TABLE, Mac, Route, Sighting};
+use crate::kernel::{
+    Address, AddressChange, Hold, Link, LinkChange, MAIN_TABLE, Mac, Route, Sighting,
+};
 use crate::netns::NetNs;
 
 use super::FakeKernel;
@@ -27,6 +29,11 @@ fn known<T: FromStr>(text: &str) -> T {
     }
 }
 
+/// An address that is not ours.
+fn plain(link: u32, network: IpNetwork) -> Address {
+    Address { link, network, ours: false, hold: Hold::Address }
+}
+
 impl Namespace {
     /// What every namespace has: `lo`, here already up.
     fn with_loopback() -> Self {
@@ -36,8 +43,7 @@ impl Namespace {
             (link.loopback, link.up, link.mac) = (true, true, Some(Mac([0; 6])));
         }
         for network in ["127.0.0.1/8", "::1/128"] {
-            let address = Address { link: index, network: known(network), ours: false };
-            this.network.addresses.push(address);
+            this.network.addresses.push(plain(index, known(network)));
         }
         this
     }
@@ -73,7 +79,7 @@ impl FakeKernel {
                 (bridge, "172.18.0.1/16"),
                 (bridge, "2001:db8:18::1/64"),
             ] {
-                network.addresses.push(Address { link, network: known(text), ours: false });
+                network.addresses.push(plain(link, known(text)));
             }
             for (text, gateway, metric) in
                 [("0.0.0.0/0", "192.0.2.1", 0), ("::/0", "2001:db8::1", 1024)]
@@ -217,7 +223,7 @@ impl FakeKernel {
     /// # Errors
     /// [`Error::NotFound`] if there is no such link; what the kernel would say.
     pub fn add_address(&self, link: &LinkName, network: IpNetwork) -> Result<()> {
-        let address = Address { link: self.link(link)?.index, network, ours: false };
+        let address = plain(self.link(link)?.index, network);
         self.address_change(AddressChange::Add(address))
     }
 
@@ -226,8 +232,39 @@ impl FakeKernel {
     /// # Errors
     /// [`Error::NotFound`] if there is no such link; what the kernel would say.
     pub fn remove_address(&self, link: &LinkName, network: IpNetwork) -> Result<()> {
-        let address = Address { link: self.link(link)?.index, network, ours: false };
+        let address = plain(self.link(link)?.index, network);
         self.address_change(AddressChange::Remove(address))
+    }
+
+    /// Makes this host take an address for its own by a local route, which is not ours.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such link; what the kernel would say.
+    pub fn add_local_route(&self, link: &LinkName, address: IpAddr) -> Result<()> {
+        let address = plain(self.link(link)?.index, address.into());
+        self.address_change(AddressChange::Add(Address { hold: Hold::Route, ..address }))
+    }
+
+    /// Removes a local route to an address, ours or not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such link; what the kernel would say.
+    pub fn remove_local_route(&self, link: &LinkName, address: IpAddr) -> Result<()> {
+        let all = self.addresses_of(link)?;
+        let wanted = |found: &Address| found.network.ip() == address && found.hold == Hold::Route;
+        let found = all.into_iter().find(wanted);
+        let none = plain(self.link(link)?.index, address.into());
+        let none = Address { hold: Hold::Route, ..none };
+        self.address_change(AddressChange::Remove(found.unwrap_or(none)))
+    }
+
+    /// Whether a neighbour that asks for the address on this link gets an answer.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such link.
+    pub fn answers(&self, link: &LinkName, address: IpAddr) -> Result<bool> {
+        let link = self.link(link)?;
+        Ok(link.running && self.look(|namespace| namespace.network.answers(&link, address)))
     }
 
     fn address_change(&self, change: AddressChange) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Kernel parameters in memory: those that forwarding is about.
+//! Kernel parameters in memory: those that forwarding and answers to neighbours are about.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,9 +8,12 @@ use crate::binding::LinkName;
 use super::world::errno;
 
 const IPV4_FORWARD: &str = "net/ipv4/ip_forward";
+const IPV4: &str = "net/ipv4/conf";
 const IPV6: &str = "net/ipv6/conf";
-/// The parameters that each link has, with the value on a new host.
-const PARAMETERS: [(&str, &str); 3] = [("accept_ra", "1"), (DISABLED, "0"), (FORWARDING, "0")];
+/// The parameters that each link has: the family, the name, the value on a new host.
+const PARAMETERS: [(&str, &str, &str); 4] =
+    [(IPV6, "accept_ra", "1"), (IPV6, DISABLED, "0"), (IPV6, FORWARDING, "0"), (IPV4, IGNORE, "0")];
+const IGNORE: &str = "arp_ignore";
 const DISABLED: &str = "disable_ipv6";
 const FORWARDING: &str = "forwarding";
 
@@ -22,37 +25,38 @@ impl Default for Sysctls {
     fn default() -> Self {
         let mut values = BTreeMap::from([(IPV4_FORWARD.to_owned(), "0".to_owned())]);
         for place in ["all", "default"] {
-            let paths = PARAMETERS.map(|(name, value)| (path(place, name), value.to_owned()));
+            let paths = PARAMETERS
+                .map(|(family, name, value)| (path(family, place, name), value.to_owned()));
             values.extend(paths);
         }
         Self(values)
     }
 }
 
-fn path(place: &str, parameter: &str) -> String {
-    format!("{IPV6}/{place}/{parameter}")
+fn path(family: &str, place: &str, parameter: &str) -> String {
+    format!("{family}/{place}/{parameter}")
 }
 
 impl Sysctls {
     /// A new link has the defaults.
     pub(super) fn add_link(&mut self, link: &LinkName) {
-        for (name, _) in PARAMETERS {
-            if let Some(value) = self.0.get(&path("default", name)).cloned() {
-                self.0.insert(path(link.as_str(), name), value);
+        for (family, name, _) in PARAMETERS {
+            if let Some(value) = self.0.get(&path(family, "default", name)).cloned() {
+                self.0.insert(path(family, link.as_str(), name), value);
             }
         }
     }
 
     pub(super) fn remove_link(&mut self, link: &LinkName) {
-        for (name, _) in PARAMETERS {
-            self.0.remove(&path(link.as_str(), name));
+        for (family, name, _) in PARAMETERS {
+            self.0.remove(&path(family, link.as_str(), name));
         }
     }
 
     pub(super) fn rename_link(&mut self, old: &LinkName, new: &LinkName) {
-        for (name, _) in PARAMETERS {
-            if let Some(value) = self.0.remove(&path(old.as_str(), name)) {
-                self.0.insert(path(new.as_str(), name), value);
+        for (family, name, _) in PARAMETERS {
+            if let Some(value) = self.0.remove(&path(family, old.as_str(), name)) {
+                self.0.insert(path(family, new.as_str(), name), value);
             }
         }
     }
@@ -70,7 +74,7 @@ impl Sysctls {
         let changed = told && before != number.to_string();
         // Setting these two for all sets them for each.
         for parameter in [DISABLED, FORWARDING] {
-            if path == self::path("all", parameter) {
+            if path == self::path(IPV6, "all", parameter) {
                 let each = |path: &str| path.starts_with(IPV6) && path.ends_with(parameter);
                 let found = self.0.iter_mut().filter(|(path, _)| each(path));
                 found.for_each(|(_, value)| *value = number.to_string());
@@ -80,6 +84,12 @@ impl Sysctls {
     }
 
     pub(super) fn ipv6_disabled(&self, link: &LinkName) -> bool {
-        self.0.get(&path(link.as_str(), DISABLED)).is_some_and(|value| value != "0")
+        self.0.get(&path(IPV6, link.as_str(), DISABLED)).is_some_and(|value| value != "0")
+    }
+
+    /// What the link goes by: the larger one of its own and that for all.
+    pub(super) fn arp_ignore(&self, link: &LinkName) -> u32 {
+        let value = |place| self.0.get(&path(IPV4, place, IGNORE))?.parse().ok();
+        value("all").max(value(link.as_str())).unwrap_or(0)
     }
 }

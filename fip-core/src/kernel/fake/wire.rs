@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::conntrack::Strays;
 use crate::error::{Error, Result};
-use crate::kernel::{Conntrack, Flows, Link, Sighting, Wire};
+use crate::kernel::{Conntrack, Deed, Flows, Link, Sighting, Wire};
 
 use super::FakeKernel;
 use super::world::{Namespace, errno};
@@ -23,7 +23,7 @@ impl Namespace {
         for &address in addresses.iter().filter(|_| delivers) {
             if let Some(&mac) = self.rivals.get(&address) {
                 let link = link.index;
-                self.sightings.push(Sighting { link, address, mac, probing: false });
+                self.sightings.push(Sighting { link, address, mac, deed: Deed::Holds });
             }
         }
         Ok(())

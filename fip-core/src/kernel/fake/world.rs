@@ -87,6 +87,7 @@ pub(super) struct Namespace {
     /// All that was ever heard, in order.
     pub(super) sightings: Vec<Sighting>,
     pub(super) announced: Vec<(LinkName, IpAddr)>,
+    pub(super) sought: Vec<(u32, IpAddr)>,
     pub(super) forgotten: Vec<Flows>,
     /// How often all connections were looked at.
     pub(super) sweeps: usize,

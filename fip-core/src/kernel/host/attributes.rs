@@ -5,12 +5,12 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::{NlaBuffer, NlasIterator};
-
 use crate::nat::Family;
 
 /// The length of an attribute's header (`NLA_HDRLEN` in `linux/netlink.h`).
 const HEADER: usize = 4;
+/// What of the type is the type (`NLA_TYPE_MASK`).
+const TYPE: u16 = 0x3fff;
 
 /// Attributes, one after the other. What follows a malformed one is not looked at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,11 +19,25 @@ pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
 impl<'a> Attributes<'a> {
     /// All, with their types.
     pub(super) fn iter(self) -> impl Iterator<Item = (u16, &'a [u8])> {
-        NlasIterator::new(self.0).map_while(Result::ok).map(|attribute| {
-            let whole: &'a [u8] = attribute.into_inner();
-            let attribute = NlaBuffer::new(whole);
-            (attribute.kind(), &whole[HEADER..HEADER + attribute.value_length()])
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let &[a, b, c, d, ..] = rest else { return None };
+            let length = usize::from(u16::from_ne_bytes([a, b]));
+            let value = rest.get(HEADER..length)?;
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            Some((u16::from_ne_bytes([c, d]) & TYPE, value))
         })
+    }
+
+    /// The values of the first of each type below `N`, all found in one pass.
+    pub(super) fn table<const N: usize>(self) -> [Option<&'a [u8]>; N] {
+        let mut table = [None; N];
+        for (kind, value) in self.iter() {
+            if let Some(place) = table.get_mut(usize::from(kind)) {
+                place.get_or_insert(value);
+            }
+        }
+        table
     }
 
     /// The value of the first of this type.
@@ -101,6 +115,14 @@ mod tests {
         assert_eq!(attributes.number(4), Some(u32::from_ne_bytes([1, 0, 0, 0])));
         assert_eq!(attributes.be32(4), Some(0x0100_0000));
         assert_eq!(attributes.get(5), None);
+        assert_eq!(attributes.table::<4>(), [None, None, None, attributes.get(3)]);
+    }
+
+    #[test]
+    fn the_first_of_a_type_counts() {
+        let bytes = [5u8, 0, 1, 0x80, 7, 0, 0, 0, 5, 0, 1, 0, 8, 0, 0, 0];
+        assert_eq!(Attributes(&bytes).get(1), Some(&[7u8][..]));
+        assert_eq!(Attributes(&bytes).table::<2>(), [None, Some(&[7u8][..])]);
     }
 
     #[test]

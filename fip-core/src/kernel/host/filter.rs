@@ -1,4 +1,4 @@
-//! Socket filters that let only neighbours' claims through, so that ordinary traffic wakes
+//! Socket filters that let only neighbours' claims through, or claims and searches, so that ordinary traffic wakes
 //! nobody: programs of the classic BPF machine (the kernel's `networking/filter.rst`).
 //!
 //! Offsets count from the Ethernet header; `jt` and `jf` are the instructions to pass over when
@@ -49,6 +49,24 @@ pub(super) const DISCOVERY: &[SockFilter] = &[
     equal(0, 0, 2),
     load(BPF_W, 34),
     equal(0, 1, 0),
+    DROP,
+    PASS,
+];
+
+/// Passes every ARP frame.
+pub(super) const EVERY_ARP: &[SockFilter] = &[LOAD_PACKET_TYPE, foreign(1), PASS, DROP];
+
+/// Passes neighbour advertisements and solicitations to a multicast group.
+pub(super) const EVERY_DISCOVERY: &[SockFilter] = &[
+    LOAD_PACKET_TYPE,
+    foreign(7),
+    load(BPF_B, 20), // the next header: ICMPv6
+    equal(58, 0, 5),
+    load(BPF_B, 38), // the destination: a group
+    equal(0xff, 0, 3),
+    load(BPF_B, 54), // the ICMPv6 type
+    equal(136, 2, 0),
+    equal(135, 1, 0),
     DROP,
     PASS,
 ];

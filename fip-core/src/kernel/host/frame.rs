@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::kernel::Mac;
+use crate::kernel::{Deed, Mac};
 
 /// Octets of an Ethernet header: destination, source, type.
 const ETHERNET: usize = 14;
@@ -46,8 +46,14 @@ pub(super) struct Heard {
     pub(super) address: IpAddr,
     /// Its hardware address.
     pub(super) mac: Mac,
-    /// It only asks whether somebody has the address, as one does before claiming it.
-    pub(super) probing: bool,
+    /// What it did.
+    pub(super) deed: Deed,
+}
+
+impl Heard {
+    fn new(address: impl Into<IpAddr>, mac: Mac, deed: Deed) -> Self {
+        Self { address: address.into(), mac, deed }
+    }
 }
 
 /// The question who has the address, in a way that changes no neighbour's cache: an ARP probe
@@ -90,6 +96,25 @@ pub(super) fn decode(frame: &[u8]) -> Option<Heard> {
         TYPE_IPV6 => decode_neighbour_discovery(frame),
         _ => None,
     }
+}
+
+/// Who looks for an address, as one does to send something there; none if the frame is anything
+/// else, or not valid.
+pub(super) fn decode_search(frame: &[u8]) -> Option<Heard> {
+    let (mac, from, target): (Mac, IpAddr, IpAddr) = match octets(frame, 12)? {
+        TYPE_ARP => {
+            let (request, mac, sender, target) = read_arp(frame)?;
+            (request.then_some(mac)?, sender.into(), target.into())
+        }
+        TYPE_IPV6 => {
+            let Discovery { source, target, message, .. } = read_neighbour_discovery(frame)?;
+            let solicitation = message[0] == NEIGHBOUR_SOLICITATION;
+            (Mac(octets(frame, 6)?), solicitation.then_some(source)?.into(), target.into())
+        }
+        _ => return None,
+    };
+    let ordinary = !from.is_unspecified() && !target.is_unspecified() && from != target;
+    ordinary.then(|| Heard::new(target, mac, Deed::Seeks))
 }
 
 fn arp(
@@ -169,7 +194,8 @@ fn sum(source: Ipv6Addr, to: Ipv6Addr, message: &[u8]) -> u16 {
     total as u16
 }
 
-fn decode_arp(frame: &[u8]) -> Option<Heard> {
+/// What an ARP packet says: whether it is a request, its sender's addresses, and its target.
+fn read_arp(frame: &[u8]) -> Option<(bool, Mac, Ipv4Addr, Ipv4Addr)> {
     let packet = frame.get(ETHERNET..ARP_FRAME)?;
     if octets(packet, 0)? != ARP_ETHERNET_IPV4 {
         return None;
@@ -179,17 +205,30 @@ fn decode_arp(frame: &[u8]) -> Option<Heard> {
         [0, 2] => false,
         _ => return None,
     };
-    let mac = Mac(octets(packet, 8)?);
     let sender = Ipv4Addr::from(octets::<4>(packet, 14)?);
     let target = Ipv4Addr::from(octets::<4>(packet, 24)?);
-    if !sender.is_unspecified() {
-        return Some(Heard { address: sender.into(), mac, probing: false });
-    }
-    let probe = request && !target.is_unspecified();
-    probe.then_some(Heard { address: target.into(), mac, probing: true })
+    Some((request, Mac(octets(packet, 8)?), sender, target))
 }
 
-fn decode_neighbour_discovery(frame: &[u8]) -> Option<Heard> {
+fn decode_arp(frame: &[u8]) -> Option<Heard> {
+    let (request, mac, sender, target) = read_arp(frame)?;
+    if !sender.is_unspecified() {
+        return Some(Heard::new(sender, mac, Deed::Holds));
+    }
+    let probe = request && !target.is_unspecified();
+    probe.then(|| Heard::new(target, mac, Deed::Probes))
+}
+
+/// A message of neighbour discovery that is valid.
+struct Discovery<'a> {
+    source: Ipv6Addr,
+    to: Ipv6Addr,
+    target: Ipv6Addr,
+    message: &'a [u8],
+    options: Vec<(u8, &'a [u8])>,
+}
+
+fn read_neighbour_discovery(frame: &[u8]) -> Option<Discovery<'_>> {
     let header: [u8; 8] = octets(frame, ETHERNET)?;
     let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let source = Ipv6Addr::from(octets::<16>(frame, ETHERNET + 8)?);
@@ -206,18 +245,23 @@ fn decode_neighbour_discovery(frame: &[u8]) -> Option<Heard> {
         return None;
     }
     let options = options(&message[ND_MESSAGE..])?;
+    Some(Discovery { source, to, target, message, options })
+}
+
+fn decode_neighbour_discovery(frame: &[u8]) -> Option<Heard> {
+    let Discovery { source, to, target, message, options } = read_neighbour_discovery(frame)?;
     let sender = Mac(octets(frame, 6)?);
-    let (mac, probing) = match message[0] {
+    let (mac, deed) = match message[0] {
         NEIGHBOUR_SOLICITATION => {
-            (duplicate_check(source, to, target, &options).then_some(sender)?, true)
+            (duplicate_check(source, to, target, &options).then_some(sender)?, Deed::Probes)
         }
         NEIGHBOUR_ADVERTISEMENT if to.is_multicast() && message[4] & FLAG_SOLICITED != 0 => {
             return None;
         }
-        NEIGHBOUR_ADVERTISEMENT => (target_mac(&options).unwrap_or(sender), false),
+        NEIGHBOUR_ADVERTISEMENT => (target_mac(&options).unwrap_or(sender), Deed::Holds),
         _ => return None,
     };
-    Some(Heard { address: target.into(), mac, probing })
+    Some(Heard::new(target, mac, deed))
 }
 
 /// Whether a solicitation is duplicate address detection: from `::`, to the target's

@@ -2,6 +2,7 @@
 
 mod element;
 mod foreign;
+mod maps;
 mod table;
 mod wire;
 
@@ -14,8 +15,10 @@ use crate::diff::Changes;
 use crate::error::{Error, Result};
 use crate::kernel::{Commit, Counter};
 use crate::nat::skeleton::Skeleton;
-use crate::nat::{Elements, Family, Ruleset, Snapshot, TABLE};
+use crate::nat::{About, Elements, Family, Ruleset, Snapshot, TABLE, elements_about};
+use crate::netns::NetNs;
 
+use super::inside;
 use super::message::Message;
 use super::socket::Socket;
 use table::{AnyChain, INET, NFTABLES, msg};
@@ -33,25 +36,49 @@ const DORMANT: u32 = 1;
 
 /// The packet filter of one network namespace.
 pub(super) struct NftSocket {
+    netns: Option<NetNs>,
     socket: Socket,
+    /// For searches, which may end before the kernel has told all.
+    scout: Option<Socket>,
 }
 
 impl NftSocket {
-    pub(super) fn open() -> Result<Self> {
-        match Socket::open(NETLINK_NETFILTER) {
-            Ok(socket) => Ok(Self { socket }),
-            Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => {
-                Err(no_nf_tables())
-            }
-            Err(error) => Err(Error::kernel("open a netfilter netlink socket", error)),
-        }
+    pub(super) fn open(netns: Option<&NetNs>) -> Result<Self> {
+        let socket = inside(netns, open_socket)?;
+        Ok(Self { netns: netns.cloned(), socket, scout: None })
     }
 
     /// See [`crate::kernel::Nft::snapshot`].
     pub(super) fn snapshot(&mut self) -> Result<Snapshot> {
+        self.consistent(|this, skeleton| {
+            Ok(this.dump_all(skeleton, element::read)?.into_iter().flatten().collect())
+        })
+    }
+
+    /// See [`crate::kernel::Nft::snapshot_counted`].
+    pub(super) fn snapshot_counted(&mut self) -> Result<(Snapshot, Vec<Counter>)> {
+        let mut counters = Vec::new();
+        let snapshot = self.consistent(|this, skeleton| {
+            let lists = this.dump_all(skeleton, element::read_counted)?.into_iter();
+            let (elements, counted): (Vec<_>, Vec<_>) = lists.unzip();
+            counters = counted.into_iter().flatten().collect();
+            Ok(elements.into_iter().flatten().collect())
+        })?;
+        Ok((snapshot, counters))
+    }
+
+    /// See [`crate::kernel::Nft::snapshot_about`].
+    pub(super) fn snapshot_about(&mut self, about: &About) -> Result<Snapshot> {
+        self.consistent(|this, _| elements_about(about, this))
+    }
+
+    fn consistent(
+        &mut self,
+        mut elements: impl FnMut(&mut Self, &Skeleton) -> io::Result<Elements>,
+    ) -> Result<Snapshot> {
         for _ in 0..ATTEMPTS {
             let generation = self.generation()?;
-            let snapshot = self.read(generation);
+            let snapshot = self.read(generation, &mut elements);
             // What vanished while it was read is a change like any other.
             let changed = self.generation()? != generation;
             match snapshot {
@@ -75,24 +102,24 @@ impl NftSocket {
         }
     }
 
-    fn read(&mut self, generation: u32) -> io::Result<Snapshot> {
+    fn read(
+        &mut self,
+        generation: u32,
+        elements: impl FnOnce(&mut Self, &Skeleton) -> io::Result<Elements>,
+    ) -> io::Result<Snapshot> {
         let request = Message::new(NFTABLES, msg::GETCHAIN, 0);
         let chains = self.socket.dump(&request, |reply| table::read_chain(&reply))?;
         let skeleton = self.skeleton(&chains)?;
         let mark = skeleton.as_ref().and_then(Skeleton::mark).unwrap_or_default();
         let elements = match &skeleton {
-            Some(skeleton) => self.elements(skeleton)?,
+            Some(skeleton) => elements(self, skeleton)?,
             None => Elements::new(),
         };
         let (passes, foreign) = self.foreign(&chains, mark)?;
         // A skeleton is compared whole; the order in which the kernel lists it means nothing.
         let skeleton = skeleton.map(|skeleton| {
             let known = Skeleton::new(mark);
-            if skeleton.clone().normalized() == known.clone().normalized() {
-                known
-            } else {
-                skeleton
-            }
+            if known.is_like(&skeleton) { known } else { skeleton }
         });
         Ok(Snapshot { generation, ruleset: Ruleset { skeleton, elements, passes }, foreign })
     }
@@ -118,14 +145,17 @@ impl NftSocket {
         Ok(Some(Skeleton { sets: Arc::new(sets), chains: Arc::new(chains) }))
     }
 
-    fn elements(&mut self, skeleton: &Skeleton) -> io::Result<Elements> {
-        let mut elements = Elements::new();
+    /// What the messages hold that tell the elements of all sets.
+    fn dump_all<R>(
+        &mut self,
+        skeleton: &Skeleton,
+        read: fn(&str, &Message) -> R,
+    ) -> io::Result<Vec<R>> {
+        let mut all = Vec::new();
         for set in skeleton.sets.iter() {
-            for list in self.dump_set(&set.name, element::read)? {
-                elements.extend(list);
-            }
+            all.append(&mut self.dump_set(&set.name, read)?);
         }
-        Ok(elements)
+        Ok(all)
     }
 
     fn dump_set<R>(&mut self, set: &str, read: fn(&str, &Message) -> R) -> io::Result<Vec<R>> {
@@ -167,6 +197,13 @@ impl NftSocket {
             Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Err(no_nf_tables()),
             Err(error) => Err(Error::kernel("change the nf_tables ruleset", error)),
         }
+    }
+}
+
+fn open_socket() -> Result<Socket> {
+    match Socket::open(NETLINK_NETFILTER) {
+        Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => Err(no_nf_tables()),
+        other => other.map_err(|error| Error::kernel("open a netfilter netlink socket", error)),
     }
 }
 

@@ -1,13 +1,17 @@
 //! Links, addresses, routes and policy rules of the real kernel: rtnetlink(7).
 
 mod address;
+mod in_force;
 mod link;
 mod listener;
+mod local;
 mod message;
+mod neighbour;
 mod route;
 mod rule;
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
@@ -15,16 +19,20 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 pub(super) use self::listener::Listener;
+use self::local::Answer;
 use super::socket::Socket;
 use super::sysctl;
 use crate::binding::LinkName;
 use crate::error::{Error, Result};
-use crate::kernel::{Address, AddressChange, Link, LinkChange, NewLink, News, PolicyRule, Route};
+use crate::kernel::{
+    Address, AddressChange, Hold, Link, LinkChange, NewLink, News, PolicyRule, Route,
+};
 use crate::netns::{NetNs, run_in};
 
-/// The protocol that marks an address (`IFA_PROTO`, Linux 5.18) or a policy rule (`FRA_PROTOCOL`,
-/// Linux 4.17) as ours. The kernel itself uses 1 to 3 for addresses and 2 for rules; this one is
-/// not assigned to anybody (`linux/rtnetlink.h`, `/etc/iproute2/rt_protos`).
+/// The protocol that marks an address (`IFA_PROTO`, Linux 5.18), a local route (`rtm_protocol`) or
+/// a policy rule (`FRA_PROTOCOL`, Linux 4.17) as ours. The kernel itself uses 1 to 3 for addresses
+/// and 2 for the others; this one is not assigned to anybody (`linux/rtnetlink.h`,
+/// `/etc/iproute2/rt_protos`).
 const FIP_PROTOCOL: u8 = 0xf1;
 
 /// How many requests go into one datagram. The answers, one datagram each, must fit the receive
@@ -66,9 +74,49 @@ impl RtnlSocket {
     }
 
     pub(super) fn addresses(&mut self) -> Result<Vec<Address>> {
+        let mut list = self.of_links()?;
+        list.extend(self.held_by_routes(None)?);
+        Ok(list)
+    }
+
+    pub(super) fn addresses_about(&mut self, floating: &[IpAddr]) -> Result<Vec<Address>> {
+        let mut list = self.of_links()?;
+        for &ip in floating.iter().filter(|ip| ip.is_ipv4()) {
+            match self.route_to(ip)? {
+                Answer::Elsewhere => {}
+                Answer::Route(address) => list.push(address),
+                // Where a link has the address, one of ours may come after the kernel's own route.
+                Answer::Address => {
+                    let ours = self.held_by_routes(Some(FIP_PROTOCOL))?;
+                    list.extend(ours.into_iter().filter(|address| address.network.ip() == ip));
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    /// The addresses that links have as such.
+    fn of_links(&mut self) -> Result<Vec<Address>> {
         self.socket
             .dump(&address::dump(), |message| address::decode(&message))
             .map_err(|error| Error::kernel("list addresses", error))
+    }
+
+    /// The addresses that are held by routes, of this protocol or of any.
+    fn held_by_routes(&mut self, protocol: Option<u8>) -> Result<Vec<Address>> {
+        match self.socket.dump(&local::dump(protocol), |message| local::decode(&message)) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
+            held => held.map_err(|error| Error::kernel("list local routes", error)),
+        }
+    }
+
+    /// By which route the kernel would deliver packets to the address.
+    fn route_to(&mut self, ip: IpAddr) -> Result<Answer> {
+        match self.socket.get(local::lookup(ip), |message| Some(local::answer(&message))) {
+            Ok(answer) => Ok(answer.unwrap_or(Answer::Elsewhere)),
+            Err(error) if local::leads_nowhere(&error) => Ok(Answer::Elsewhere),
+            Err(error) => Err(Error::kernel(format!("look up the route to {ip}"), error)),
+        }
     }
 
     pub(super) fn routes(&mut self, table: u32) -> Result<Vec<Route>> {
@@ -110,7 +158,7 @@ impl RtnlSocket {
             }
         };
         let news = news.map_err(|error| Error::kernel("listen to rtnetlink", error))?;
-        if matches!(news, News::Everything | News::Some { others: true, .. }) {
+        if matches!(news, News::Everything | News::Some { links: true, .. }) {
             self.labelled = None;
         }
         Ok(news)
@@ -124,8 +172,13 @@ impl RtnlSocket {
         for changes in changes.chunks(REQUESTS) {
             let mut requests = Vec::with_capacity(changes.len());
             for change in changes {
-                let name = self.link_name(change)?;
-                requests.push(address::change(change, name.map(LinkName::as_str)));
+                requests.push(match change.address().hold {
+                    Hold::Address => {
+                        let name = self.link_name(change)?;
+                        address::change(change, name.map(LinkName::as_str))
+                    }
+                    Hold::Route => local::change(change),
+                });
             }
             let answers = self.socket.request(requests);
             let answers = answers.map_err(|error| Error::kernel("change addresses", error))?;
@@ -133,6 +186,8 @@ impl RtnlSocket {
                 let made = changes.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
                 made.for_each(|(change, _)| listener.expect(change));
             }
+            self.wait_until_in_force(changes, &answers)
+                .map_err(|error| Error::kernel("look up a route", error))?;
             results.extend(answers);
         }
         Ok(results)
@@ -140,7 +195,7 @@ impl RtnlSocket {
 
     /// The name of the link, where the change needs it for a label.
     fn link_name(&mut self, change: &AddressChange) -> Result<Option<&LinkName>> {
-        let AddressChange::Add(Address { link, ours: true, network }) = change else {
+        let AddressChange::Add(Address { link, ours: true, network, .. }) = change else {
             return Ok(None);
         };
         if network.is_ipv6() {
@@ -151,6 +206,17 @@ impl RtnlSocket {
             self.labelled = found.map(|found| (*link, found.name));
         }
         Ok(self.labelled.as_ref().map(|(_, name)| name))
+    }
+
+    /// See [`crate::kernel::Wire::seek`].
+    pub(super) fn seek(&mut self, link: u32, addresses: &[IpAddr]) -> Result<()> {
+        let requests = addresses.iter().flat_map(|&address| neighbour::seek(link, address));
+        let answers = self.socket.request(requests);
+        let answers = answers.and_then(|answers| {
+            // Of each two the first forgets, perhaps what was not known.
+            answers.into_iter().skip(1).step_by(2).collect()
+        });
+        answers.map_err(|error| Error::kernel("look for neighbours", error))
     }
 
     pub(super) fn create_link(&mut self, link: &NewLink) -> Result<()> {

@@ -26,7 +26,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const DUMP_ATTEMPTS: usize = 32;
 
 /// Room for one datagram of a dump (the kernel fills at most 32 KiB).
-const RECEIVE_ROOM: usize = 64 << 10;
+const RECEIVE_ROOM: usize = 32 << 10;
+
+/// The same for a search, which may need no more than the first objects: the kernel fills as much
+/// as there is room for. It fills at least a page, and 8 KiB where pages are larger
+/// (`NLMSG_GOODSIZE` in `linux/netlink.h`).
+const SEARCH_ROOM: usize = 8 << 10;
 
 /// A netlink socket of one protocol.
 pub(super) struct Socket {
@@ -176,6 +181,36 @@ impl Socket {
             }
         }
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "the list changed while it was read"))
+    }
+
+    /// Hands on the objects of a dump until `wants_more` says no; whether that came to the end. If
+    /// it did not, or failed, this socket is of no more use. A change meanwhile is not noticed.
+    pub(super) fn search<Q, T>(
+        &mut self,
+        request: Q,
+        mut wants_more: impl FnMut(T) -> bool,
+    ) -> io::Result<bool>
+    where
+        Q: NetlinkSerializable + Debug,
+        T: NetlinkDeserializable,
+    {
+        let sequence = self.begin().wrapping_add(1);
+        self.push(request, NLM_F_REQUEST | NLM_F_DUMP)?;
+        self.flush()?;
+        self.room.truncate(SEARCH_ROOM);
+        let (mut enough, mut end) = (false, None);
+        while end.is_none() && !enough {
+            self.receive(|header, buffer| {
+                if header.sequence_number == sequence && end.is_none() && !enough {
+                    match acknowledgement(header, buffer)? {
+                        Some(answer) => end = Some(answer),
+                        None => enough = inner_message(buffer)?.is_some_and(|m| !wants_more(m)),
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        end.unwrap_or(Ok(())).map(|()| !enough)
     }
 
     fn dump_once<Q, T, R>(

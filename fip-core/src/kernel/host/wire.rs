@@ -15,7 +15,7 @@ use crate::kernel::{Link, Sighting, Wire};
 
 mod socket;
 
-use socket::{BACKLOG, ethernet, wait};
+use socket::wait;
 pub(crate) use socket::{Neighbours, PacketSocket};
 
 /// After how many probes to look for answers, so that many probes' answers do not overflow the
@@ -53,15 +53,8 @@ impl WireSockets {
 
     /// Queues what has been heard on the link.
     fn collect(&mut self, link: &Link) -> Result<()> {
-        for socket in self.sockets.iter().filter(|s| s.listening_on(link)) {
-            for _ in 0..BACKLOG {
-                let Some(sighting) = socket.receive()? else {
-                    break;
-                };
-                self.heard.push_back(sighting);
-            }
-        }
-        Ok(())
+        let mut listening = self.sockets.iter().filter(|s| s.listening_on(link));
+        listening.try_for_each(|socket| socket.receive_all(&mut self.heard))
     }
 
     /// A socket that cannot send is of no further use: its link has been deleted, and another
@@ -77,7 +70,7 @@ impl WireSockets {
 impl Wire for WireSockets {
     /// Nobody answers on a link without neighbours.
     fn probe(&mut self, link: &Link, addresses: &[IpAddr]) -> Result<()> {
-        let Some(mac) = ethernet(link) else {
+        let Some(mac) = link.ethernet() else {
             return Ok(());
         };
         for some in addresses.chunks(PROBES_AT_ONCE) {
@@ -122,7 +115,7 @@ impl Wire for WireSockets {
 
     /// There is nobody to tell on a link without neighbours.
     fn announce(&mut self, link: &Link, addresses: &[IpAddr]) -> Result<()> {
-        let Some(mac) = ethernet(link) else {
+        let Some(mac) = link.ethernet() else {
             return Ok(());
         };
         for &address in addresses {

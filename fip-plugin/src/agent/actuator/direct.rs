@@ -179,7 +179,7 @@ impl<K: Kernel> Drop for DirectActuator<K> {
 /// The workloads, by name, that get nothing from now on, or for another reason than before.
 fn refusals(wishes: &[Wish], wanted: &Wanted, ledger: &Ledger) -> Vec<(String, String)> {
     let refusal = |wish: &Wish| {
-        let Workload { id, name, .. } = &wish.workload;
+        let Workload { id, name, .. } = &*wish.workload;
         let why = wanted.refused.get(id).filter(|why| !ledger.refuses(id, why))?;
         Some((name.clone(), why.clone()))
     };

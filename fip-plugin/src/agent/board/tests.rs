@@ -97,13 +97,13 @@ fn the_age_of_a_source_is_that_of_its_answer() {
 
 #[test]
 fn entries_tell_what_was_read_of_a_label() {
-    let workload = workload();
+    let workload = Arc::new(workload());
     let floating = crate::options::parse_floating(&workload.asks).unwrap();
-    let wished = Entry::wished(&Wish { workload: workload.clone(), floating }, State::Bound);
-    assert_eq!((wished.floating.len(), wished.fixed.len()), (2, 1));
-    let refused = Entry::refused(&workload, "no".to_owned());
+    let wished = Entry::wished(Wish { workload: workload.clone(), floating }, State::Bound);
+    assert_eq!((wished.floating.len(), wished.fixed().len()), (2, 1));
+    let refused = Entry::refused(workload.clone(), "no".to_owned());
     assert_eq!(refused.state, State::Refused("no".to_owned()));
-    assert_eq!((refused.floating.len(), refused.asks.as_str()), (0, workload.asks.as_str()));
+    assert_eq!((refused.floating.len(), &refused.workload.asks), (0, &workload.asks));
     let board = Board::new("docker", "direct");
     let pending = Entry { state: State::Pending, ..wished.clone() };
     board.set_states(vec![wished, refused, pending]);

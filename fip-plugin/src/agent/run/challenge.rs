@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use fip_core::kernel::Mac;
 
-use super::{Agent, News, Wish};
+use super::{Agent, Entry, News};
 use crate::agent::model::{Presence, Workload};
 use crate::agent::source::{Listing, SourceError};
 use crate::options::parse_floating;
@@ -80,8 +80,8 @@ impl Agent {
 
     /// The workload that shall have the address.
     pub(super) fn wish_for(&self, address: IpAddr) -> Option<&Workload> {
-        let asks = |wish: &&Wish| wish.floating.iter().any(|f| f.address == address);
-        self.wishes.iter().find(asks).map(|wish| &wish.workload)
+        let asks = |entry: &&Entry| entry.floating.iter().any(|f| f.address == address);
+        self.entries.iter().find(asks).map(|entry| &*entry.workload)
     }
 }
 

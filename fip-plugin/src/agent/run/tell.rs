@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fip_core::kernel::Mac;
@@ -76,7 +77,7 @@ impl Told {
         }
     }
 
-    pub(super) fn listed(&mut self, workloads: &[Workload], noticed: Instant) {
+    pub(super) fn listed(&mut self, workloads: &[Arc<Workload>], noticed: Instant) {
         let took = noticed.elapsed();
         let keys = workloads.iter().map(|workload| (workload.id.clone(), workload.run));
         let known = |key: (String, u64)| {

@@ -7,7 +7,7 @@ use fip_core::kernel::Mac;
 
 use super::*;
 use crate::agent::actuator::{Held, Holder};
-use crate::agent::model::Presence;
+use crate::agent::model::{Presence, Wish};
 use crate::agent::source::Source;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -100,7 +100,7 @@ fn listing(all: &[(&str, &str)]) -> Answer {
         presence: Presence::Running(vec![ip("172.17.0.2")]),
     };
     Ok(Listing {
-        workloads: all.iter().enumerate().map(workload).collect(),
+        workloads: all.iter().enumerate().map(workload).map(Arc::new).collect(),
         noticed: Instant::now(),
     })
 }
@@ -274,7 +274,7 @@ fn once_waits_until_nothing_is_pending() {
     let (agent, say, asked, ..) = agent(Setting { slow: 2, ..PLAIN });
     say.send(listing(&[("web", "192.0.2.1"), ("bad", "x")])).unwrap();
     let entries = agent.once().unwrap();
-    let states: Vec<_> = entries.into_iter().map(|entry| entry.state).collect();
+    let states: Vec<_> = entries.iter().map(|entry| entry.state.clone()).collect();
     assert!(matches!(&states[..], [State::Bound, State::Refused(_)]), "{states:?}");
     let asked: Vec<_> = asked.try_iter().collect();
     let web = || pursued(&["web"]);

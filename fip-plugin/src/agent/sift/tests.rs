@@ -1,7 +1,7 @@
 use super::*;
 
-fn workload(name: &str, asks: &str, age: u64) -> Workload {
-    Workload {
+fn workload(name: &str, asks: &str, age: u64) -> Arc<Workload> {
+    Arc::new(Workload {
         id: format!("id-{name}"),
         name: name.to_owned(),
         container: Some(format!("id-{name}")),
@@ -9,11 +9,11 @@ fn workload(name: &str, asks: &str, age: u64) -> Workload {
         age,
         run: 0,
         presence: Presence::Running(vec!["172.17.0.2".parse().unwrap()]),
-    }
+    })
 }
 
-fn stopped(mut workload: Workload) -> Workload {
-    workload.presence = Presence::Stopped;
+fn stopped(mut workload: Arc<Workload>) -> Arc<Workload> {
+    Arc::make_mut(&mut workload).presence = Presence::Stopped;
     workload
 }
 
@@ -84,7 +84,7 @@ fn who_has_it_keeps_it() {
 #[test]
 fn who_had_it_before_the_first_listing_keeps_it() {
     let mut young = workload("young", "192.0.2.1", 2);
-    young.presence = Presence::Running(vec!["172.17.0.9".parse().unwrap()]);
+    Arc::make_mut(&mut young).presence = Presence::Running(vec!["172.17.0.9".parse().unwrap()]);
     let old = workload("old", "192.0.2.1", 1);
     let floating = "192.0.2.1".parse().unwrap();
     for by in
@@ -123,7 +123,7 @@ fn a_wish_that_grows_takes_nothing_from_others() {
 #[test]
 fn what_the_source_cannot_tell_of_stands_in_the_way() {
     let mut unknown = workload("unknown", "192.0.2.1", 1);
-    unknown.presence = Presence::Unknown;
+    Arc::make_mut(&mut unknown).presence = Presence::Unknown;
     let sifted = Sifter::default().sift(&[unknown, workload("new", "192.0.2.1", 2)], None);
     assert_eq!(granted(&sifted), ["unknown"]);
 }

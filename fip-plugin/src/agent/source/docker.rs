@@ -140,7 +140,7 @@ impl Source for DockerSource {
         let containers = self.look()?;
         self.listed = containers.iter().map(|container| container.id.clone()).collect();
         let workloads = containers.into_iter().filter_map(|container| self.workload(container));
-        let workloads = workloads.collect();
+        let workloads = workloads.map(Arc::new).collect();
         self.runs.forget_all_but(&self.listed);
         self.news = News::default();
         self.answered = true;

@@ -14,6 +14,7 @@ mod watch;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Listing, Source, SourceError};
@@ -25,6 +26,9 @@ use map::{Entry, Target};
 use names::{Known, workloads};
 use reader::Reader;
 use trouble::Trouble;
+
+/// What a map comes to, shared with those who are told.
+type Workloads = Vec<Arc<Workload>>;
 
 /// The map in a file.
 ///
@@ -47,7 +51,7 @@ pub struct FileSource {
     /// As it was read last; nothing if it has changed since.
     map: Option<Result<Vec<Entry>, Trouble>>,
     containers: Option<Containers>,
-    told: Option<Result<Vec<Workload>, SourceError>>,
+    told: Option<Result<Workloads, SourceError>>,
     /// Whether to look again without waiting for a change.
     again: bool,
 }
@@ -80,13 +84,14 @@ impl FileSource {
         }
     }
 
-    fn look(&mut self) -> Result<Vec<Workload>, Trouble> {
+    fn look(&mut self) -> Result<Workloads, Trouble> {
         let map = match self.map.take() {
             Some(map) => map,
             None => self.read(),
         };
         let result = map.as_ref().map_err(Trouble::clone).and_then(|map| self.workloads(map));
-        self.map = Some(map);
+        // Without containers only another map can change anything.
+        self.map = self.containers.is_some().then_some(map);
         result
     }
 
@@ -98,10 +103,10 @@ impl FileSource {
         self.reader.insert(reader).read()
     }
 
-    fn workloads(&mut self, map: &[Entry]) -> Result<Vec<Workload>, Trouble> {
+    fn workloads(&mut self, map: &[Entry]) -> Result<Workloads, Trouble> {
         if !map.iter().any(|entry| matches!(entry.target, Target::Container(_))) {
             self.containers = None;
-            return Ok(workloads(map, &Known::default()));
+            return Ok(shared(workloads(map, &Known::default())));
         }
         let containers = match self.containers.take() {
             Some(containers) => containers,
@@ -111,8 +116,15 @@ impl FileSource {
         };
         let containers = self.containers.insert(containers);
         containers.ask();
-        Ok(workloads(map, &containers.known()))
+        Ok(shared(workloads(map, &containers.known())))
     }
+}
+
+/// In a list of its own: it stays, and what it was made of was larger.
+fn shared(workloads: Vec<Workload>) -> Workloads {
+    let mut shared = Vec::with_capacity(workloads.len());
+    shared.extend(workloads.into_iter().map(Arc::new));
+    shared
 }
 
 impl Source for FileSource {

@@ -12,6 +12,7 @@ mod service;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Listing, Source, SourceError};
@@ -175,6 +176,7 @@ impl RancherSource {
         })?;
         self.remember(&workloads);
         self.host = Some(host.uuid);
+        let workloads = workloads.into_iter().map(Arc::new).collect();
         Ok(Listing { workloads, noticed })
     }
 

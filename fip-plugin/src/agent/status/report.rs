@@ -142,11 +142,11 @@ impl Workload {
     fn of(entry: &Entry) -> Self {
         let (state, why) = state(&entry.state);
         Self {
-            id: shown(&entry.id),
-            name: shown(&entry.name),
-            asks: shown(&entry.asks),
+            id: shown(&entry.workload.id),
+            name: shown(&entry.workload.name),
+            asks: shown(&entry.workload.asks),
             floating: entry.floating.iter().map(ToString::to_string).collect(),
-            fixed: entry.fixed.clone(),
+            fixed: entry.fixed().to_vec(),
             state: state.to_owned(),
             why: why.map(shown),
         }

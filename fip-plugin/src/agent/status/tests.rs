@@ -1,5 +1,7 @@
 //! What is answered.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::agent::actuator::Failure;
 use crate::agent::board::Entry;
@@ -12,7 +14,7 @@ pub(super) const HOSTILE: &str =
     "\u{1b}[2J\u{9b}31m\u{7}\"}\\\n# HELP x\nfip_agent_bindings{state=\"bound\"} 9\r\t\u{0}é\u{7f}";
 
 pub(super) fn entry(name: &str, asks: &str, state: State) -> Entry {
-    let workload = Workload {
+    let workload = Arc::new(Workload {
         id: format!("id of {name}"),
         name: name.to_owned(),
         container: None,
@@ -20,10 +22,10 @@ pub(super) fn entry(name: &str, asks: &str, state: State) -> Entry {
         age: 0,
         run: 0,
         presence: Presence::Running(vec!["172.17.0.2".parse().unwrap()]),
-    };
+    });
     match parse_floating(asks) {
-        Ok(floating) => Entry::wished(&Wish { workload, floating }, state),
-        Err(error) => Entry::refused(&workload, error.to_string()),
+        Ok(floating) => Entry::wished(Wish { workload, floating }, state),
+        Err(error) => Entry::refused(workload, error.to_string()),
     }
 }
 

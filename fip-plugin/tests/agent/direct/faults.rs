@@ -15,7 +15,7 @@ fn what_others_destroy_is_done_again() {
     agent.signals();
     let destroyed: [&dyn Fn(); 3] = [
         &|| _ = scene.a.nft("flush ruleset"),
-        &|| _ = scene.a.ip("address del 192.168.99.200/32 dev eth0"),
+        &|| scene.a.take_away("192.168.99.200", "eth0"),
         &|| _ = scene.a.nft("flush map inet fip dnat6"),
     ];
     for destroy in destroyed {

@@ -64,7 +64,7 @@ fn the_newer_claim_wins_until_the_workload_starts_anew() {
     let yielded = State::Yielded(rival.mac("eth0"));
     assert_eq!(agent.pursue(&[web()]), std::slice::from_ref(&yielded));
     wait_for("the withdrawal", || scene.bound().is_empty().then_some(()));
-    assert!(!scene.a.ip("address show dev eth0").contains("192.168.99.200"));
+    assert!(!scene.a.carried("eth0").contains("192.168.99.200"));
     // Also when it is free again, and after repairs.
     rival.ip("address del 192.168.99.200/32 dev eth0");
     scene.a.nft("add table inet somebodys");

@@ -93,7 +93,7 @@ fn wish(name: &str, asks: &str, presence: Presence) -> Wish {
         run: 1,
         presence,
     };
-    Wish { workload, floating: parse_floating(asks).unwrap() }
+    Wish { workload: workload.into(), floating: parse_floating(asks).unwrap() }
 }
 
 pub(super) fn running(name: &str, asks: &str, fixed: &[IpAddr]) -> Wish {
@@ -106,7 +106,7 @@ pub(super) fn stopped(name: &str, asks: &str) -> Wish {
 
 /// The same workload, started anew.
 pub(super) fn again(mut wish: Wish) -> Wish {
-    wish.workload.run += 1;
+    Arc::make_mut(&mut wish.workload).run += 1;
     wish
 }
 

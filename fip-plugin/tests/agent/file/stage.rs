@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -85,7 +86,7 @@ impl Follower {
     #[track_caller]
     pub(super) fn answer(&self) -> Result<Vec<Workload>, SourceError> {
         let answer = self.0.recv_timeout(PATIENCE).expect("the source answers");
-        answer.map(|listing| listing.workloads)
+        answer.map(|listing| listing.workloads.into_iter().map(Arc::unwrap_or_clone).collect())
     }
 
     /// The next answer is this: pairs of what is asked for and the address where it shall lead.

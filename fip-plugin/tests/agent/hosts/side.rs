@@ -60,12 +60,12 @@ impl Side {
 
     /// Whether the host has that address.
     pub(super) fn has(&self, address: IpAddr) -> bool {
-        self.host.ip("-o address show dev eth0").contains(&format!(" {address}/"))
+        self.host.carried("eth0").contains(&format!(" {address}/"))
     }
 
     /// What of the host the agent makes: addresses and rules, without counters.
     pub(super) fn made(&self) -> String {
-        self.host.ip("-o address show dev eth0") + &self.host.nft("-s list table inet fip")
+        self.host.carried("eth0") + &self.host.nft("-s list table inet fip")
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens between two listings.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -35,7 +36,7 @@ impl Followed {
     }
 
     fn listed(&self) -> Vec<Workload> {
-        self.said().unwrap().workloads
+        self.said().unwrap().workloads.into_iter().map(Arc::unwrap_or_clone).collect()
     }
 }
 

@@ -5,7 +5,9 @@ mod follow;
 mod listing;
 mod pace;
 
+use std::borrow::Borrow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fip_plugin::agent::model::{Presence, Workload};
@@ -56,7 +58,7 @@ impl Scene {
 
     /// What the source says next, if it says something.
     fn listed(&self, source: &mut RancherSource) -> Vec<Workload> {
-        self.next(source).unwrap().workloads
+        self.next(source).unwrap().workloads.into_iter().map(Arc::unwrap_or_clone).collect()
     }
 }
 
@@ -65,8 +67,8 @@ fn two() -> Vec<Value> {
     vec![container("a", "203.0.113.1", "10.42.0.1"), container("b", "203.0.113.2", "10.42.0.2")]
 }
 
-fn names(workloads: &[Workload]) -> Vec<&str> {
-    workloads.iter().map(|workload| workload.name.as_str()).collect()
+fn names(workloads: &[impl Borrow<Workload>]) -> Vec<&str> {
+    workloads.iter().map(|workload| workload.borrow().name.as_str()).collect()
 }
 
 fn running(address: &str) -> Presence {

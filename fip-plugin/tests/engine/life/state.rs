@@ -122,6 +122,8 @@ impl Seen {
                 }
             }
         }
+        let held = host.held_by_routes("eth0");
+        self.facts.extend(held.iter().map(|local| format!("address {local}/32 dev eth0")));
     }
 
     /// All elements of our table, and our rules in Docker's chain for them.

@@ -16,6 +16,7 @@ fn made(host: &Ns, inside: &Ns) -> Vec<String> {
     let texts = [
         host.nft("-s list table inet fip"),
         host.ip("-d -o address show"),
+        host.carried("eth0"),
         host.ip("-o link show"),
         host.ip("route show table all type unicast"),
         host.iptables("-S DOCKER-USER"),
@@ -211,7 +212,7 @@ fn what_others_broke_while_the_plugin_was_down_is_repaired() {
 
     plugin.kill();
     host.nft("delete table inet fip");
-    host.ip(&format!("address del {}/32 dev eth0", floating(200)));
+    host.take_away(floating(200), "eth0");
     let table = inside.ip("rule show");
     let table = table.lines().find(|line| line.contains("from 172.18.")).unwrap();
     inside.ip(&format!("rule del {}", table.split_once(':').unwrap().1.trim()));

@@ -1,5 +1,6 @@
 //! A source in a thread of its own, as the agent has it.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,7 +30,10 @@ impl Follower {
         let (sender, answers) = mpsc::channel();
         thread::spawn(move || {
             loop {
-                let answer = source.next().map(|listing| listing.workloads);
+                let answer = source.next();
+                let answer: Answer = answer.map(|listing| {
+                    listing.workloads.into_iter().map(Arc::unwrap_or_clone).collect()
+                });
                 let failed = answer.is_err();
                 // The test is over.
                 if sender.send(answer).is_err() {

@@ -32,7 +32,8 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn heard(address: &str, mac: Mac, probing: bool) -> Option<Heard> {
-    Some(Heard { address: ip(address), mac, probing })
+    let deed = if probing { Deed::Probes } else { Deed::Holds };
+    Some(Heard { address: ip(address), mac, deed })
 }
 
 /// The frame with this part replaced and the checksum right again.
@@ -192,10 +193,10 @@ proptest! {
         let mac = Mac(mac);
         prop_assert_eq!(
             decode(&probe(mac, address)),
-            Some(Heard { address, mac, probing: true })
+            Some(Heard { address, mac, deed: Deed::Probes })
         );
         for frame in announcement(mac, address) {
-            prop_assert_eq!(decode(&frame), Some(Heard { address, mac, probing: false }));
+            prop_assert_eq!(decode(&frame), Some(Heard { address, mac, deed: Deed::Holds }));
         }
     }
 }

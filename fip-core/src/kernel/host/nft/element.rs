@@ -1,5 +1,6 @@
 //! Elements of our maps as nf_tables messages, and back. Pure.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
@@ -45,6 +46,14 @@ pub(super) fn encode(
         messages.push((message, flags));
         rest = &rest[taken..];
     }
+}
+
+/// The question whether there is such an element.
+pub(super) fn request(key: &Key) -> Message {
+    table::message(msg::GETSETELEM, INET, TABLE).with(|w| {
+        w.text(2, key.map());
+        w.nest(3, |w| _ = w.nest(wire::LIST_ELEM, |w| write_element(w, key, None)));
+    })
 }
 
 /// `NFTA_SET_ELEM_KEY`, `_DATA`, `_USERDATA`, `_KEY_END`
@@ -134,17 +143,43 @@ fn data_bytes(value: &Value) -> Option<Vec<u8>> {
 
 /// The elements that a message of a dump of `map` holds.
 pub(super) fn read(map: &str, message: &Message) -> Vec<(Key, Value)> {
-    each_element(message, |element| {
-        let data = element.nested(2).and_then(|data| data.get(wire::DATA_VALUE));
-        let end = element.nested(10).and_then(|end| end.get(wire::DATA_VALUE));
-        let note = Note::read(element.get(6).and_then(read_comment).unwrap_or_default());
-        read_one(map, element.nested(1)?.get(wire::DATA_VALUE)?, end, data, note)
-    })
+    let mut found = Vec::new();
+    each_element(map, message, |element, _| found.push(element));
+    found
 }
 
-fn each_element<R>(message: &Message, read: impl Fn(Attributes<'_>) -> Option<R>) -> Vec<R> {
+/// The same, and what they have counted.
+pub(super) fn read_counted(map: &str, message: &Message) -> (Vec<(Key, Value)>, Vec<Counter>) {
+    let (mut found, mut counters) = (Vec::new(), Vec::new());
+    each_element(map, message, |element, expr| {
+        counters.extend(expr.and_then(|expr| read_counter(&element.0, expr)));
+        found.push(element);
+    });
+    (found, counters)
+}
+
+/// Hands on the elements of a message, each with its expression.
+fn each_element<'m>(
+    map: &str,
+    message: &'m Message,
+    mut each: impl FnMut((Key, Value), Option<Attributes<'m>>),
+) {
+    // Most have the same comment as another one: it is read once, and its owner kept once.
+    let mut notes: HashMap<&str, Note> = HashMap::new();
     let list = message.attributes().nested(3);
-    list.into_iter().flat_map(|list| list.each(wire::LIST_ELEM)).filter_map(read).collect()
+    for element in list.into_iter().flat_map(|list| list.each(wire::LIST_ELEM)) {
+        // NFTA_SET_ELEM_KEY, _DATA, _USERDATA, _EXPR, _KEY_END
+        let [_, key, data, _, _, _, comment, expr, _, _, end] = element.table();
+        let value = |part: Option<&'m [u8]>| part.and_then(|p| Attributes(p).get(wire::DATA_VALUE));
+        let note = || {
+            let comment = comment.and_then(read_comment).unwrap_or_default();
+            notes.entry(comment).or_insert_with(|| Note::read(comment)).clone()
+        };
+        let Some(key) = value(key) else { continue };
+        if let Some(found) = read_one(map, key, value(end), value(data), note) {
+            each(found, expr.map(Attributes));
+        }
+    }
 }
 
 fn read_one(
@@ -152,7 +187,7 @@ fn read_one(
     key: &[u8],
     end: Option<&[u8]>,
     data: Option<&[u8]>,
-    note: Note,
+    note: impl FnOnce() -> Note,
 ) -> Option<(Key, Value)> {
     if [THROUGH, MASQUERADED, INTERNAL].contains(&map) {
         return Some((bridge_key(map, key)?, Value::Member));
@@ -165,11 +200,11 @@ fn read_one(
     let port =
         |bytes: &[u8], at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     if map == family.dnat() {
-        Some((Key::Dnat(address(key)?), Value::Dnat(address(data?)?, note)))
+        Some((Key::Dnat(address(key)?), Value::Dnat(address(data?)?, note())))
     } else if map == family.port() {
         let protocol = Protocol::from_number(*key.get(size)?)?;
         let key = Key::Port(address(key)?, protocol, port(key, size + 4)?);
-        Some((key, Value::Port(address(data?)?, port(data?, size)?, note)))
+        Some((key, Value::Port(address(data?)?, port(data?, size)?, note())))
     } else if map == family.snat() {
         let (uplink, fixed) = leading_name(key)?;
         Some((Key::Snat(uplink, address(fixed)?), Value::Snat(address(data?)?)))
@@ -202,13 +237,11 @@ fn range(first: IpAddr, last: IpAddr) -> Option<IpNetwork> {
 
 /// The counters that a message of a dump of `map` holds.
 pub(super) fn read_counters(map: &str, message: &Message) -> Vec<Counter> {
-    each_element(message, |element| {
-        let end = element.nested(10).and_then(|end| end.get(wire::DATA_VALUE));
-        let data = element.nested(2)?.get(wire::DATA_VALUE);
-        let key = element.nested(1)?.get(wire::DATA_VALUE)?;
-        let (key, _) = read_one(map, key, end, data, Note::read(""))?;
-        // NFTA_SET_ELEM_EXPR: NFTA_EXPR_DATA: NFTA_COUNTER_BYTES, _PACKETS
-        let counter = element.nested(7)?.nested(2)?;
-        Some(Counter { key, bytes: counter.be64(1)?, packets: counter.be64(2)? })
-    })
+    read_counted(map, message).1
+}
+
+/// `NFTA_EXPR_DATA`: `NFTA_COUNTER_BYTES`, `_PACKETS`
+fn read_counter(key: &Key, expr: Attributes<'_>) -> Option<Counter> {
+    let counter = expr.nested(2)?;
+    Some(Counter { key: key.clone(), bytes: counter.be64(1)?, packets: counter.be64(2)? })
 }

@@ -13,7 +13,7 @@ use super::FIP_PROTOCOL;
 use super::message::Message;
 use crate::binding::LINK_NAME_MAX;
 use crate::kernel::host::attributes::Attributes;
-use crate::kernel::{Address, AddressChange};
+use crate::kernel::{Address, AddressChange, Hold};
 
 /// The prefix route metric (`IFA_RT_PRIORITY`, Linux 4.18) that marks it on a kernel that does not
 /// know the protocol. Our addresses make no prefix route, so it has no other effect: "fip".
@@ -24,9 +24,6 @@ const LABEL_SUFFIX: &str = ":fip";
 
 /// "For ever" as a lifetime (`INFINITY_LIFE_TIME` in `net/addrconf.h`).
 const FOR_EVER: u32 = u32::MAX;
-
-/// The length of `struct nlmsghdr`.
-const NETLINK_HEADER: usize = 16;
 
 /// The scope of an IPv4 address of ours: never chosen as the source address of what leaves the
 /// host (`inet_select_addr` in `net/ipv4/devinet.c`). With scope link it would still be, and be the
@@ -65,19 +62,18 @@ fn read(header: &[u8; 8], attributes: Attributes<'_>) -> Option<Address> {
         link: u32::from_ne_bytes([a, b, c, d]),
         network: IpNetwork::new(address, prefix).ok()?,
         ours,
+        hold: Hold::Address,
     })
 }
 
-/// The change of an address that a notification, from its netlink header on, tells of. None if it
-/// is about anything else.
-pub(super) fn notified(notification: &[u8]) -> Option<AddressChange> {
-    let (header, rest) = notification.split_first_chunk::<NETLINK_HEADER>()?;
-    let made = match u16::from_ne_bytes([header[4], header[5]]) {
+/// The change that a notification tells of, from what follows its netlink header on.
+pub(super) fn notified(kind: u16, body: &[u8]) -> Option<AddressChange> {
+    let made = match kind {
         libc::RTM_NEWADDR => AddressChange::Add,
         libc::RTM_DELADDR => AddressChange::Remove,
         _ => return None,
     };
-    let (header, attributes) = rest.split_first_chunk::<8>()?;
+    let (header, attributes) = body.split_first_chunk::<8>()?;
     read(header, Attributes(attributes)).map(made)
 }
 
@@ -162,7 +158,8 @@ mod tests {
     use super::*;
 
     fn ours(network: &str) -> Address {
-        Address { link: 7, network: network.parse().unwrap(), ours: true }
+        let network = network.parse().unwrap();
+        Address { link: 7, network, ours: true, hold: Hold::Address }
     }
 
     fn added(address: &Address, link: Option<&str>) -> Message {

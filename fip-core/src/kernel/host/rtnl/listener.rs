@@ -5,12 +5,13 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use netlink_packet_core::NLM_F_REPLACE;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{SockFilter, SockRef};
 
-use super::address;
-use crate::kernel::{Address, AddressChange, News};
+use super::{address, local};
+use crate::kernel::{Address, AddressChange, Hold, News};
 
 /// The multicast groups of rtnetlink(7): links, and both families' addresses, routes and
 /// forwarding (`RTNLGRP_LINK`, `RTNLGRP_IPV4_IFADDR`, `RTNLGRP_IPV4_NETCONF`, ... in
@@ -20,13 +21,22 @@ const GROUPS: [u32; 7] = [1, 5, 7, 9, 11, 24, 25];
 /// What a burst may fill before changes count as lost, in bytes.
 const RECEIVE_ROOM: usize = 1 << 20;
 
-/// Room for the beginning of a notification: all of one about an address, which alone is read.
+/// Room for the beginning of a notification: all of one about an address or a local route; of one
+/// about a link only `struct ifinfomsg` is read.
 const NOTIFICATION: usize = 512;
+
+/// `linux/rtnetlink.h`
+const RTM_NEWNETCONF: u16 = 80;
+const RTM_DELNETCONF: u16 = 81;
+
+/// The length of `struct nlmsghdr`.
+const NETLINK_HEADER: usize = 16;
 
 /// Hears of changes, without blocking.
 ///
 /// A filter in the kernel keeps back the changes that one's own request socket makes, and the
-/// routes of the local table: these only follow addresses, of which we hear anyhow. About IPv6
+/// kernel's own routes of the local table: these only follow addresses, of which we hear anyhow.
+/// About IPv6
 /// addresses the kernel does not say who made the change (`inet6_ifa_notify` in
 /// `net/ipv6/addrconf.c`), and it tells of a new one a moment after it has acknowledged it. So
 /// those changes are announced by [`Listener::expect`].
@@ -76,24 +86,83 @@ impl Listener {
     }
 
     fn hear(&mut self, notification: &[u8], news: &mut News) {
-        let change = address::notified(notification);
-        if change.as_ref().is_some_and(|change| self.was_expected(change)) {
+        let told = told(notification);
+        if let Told::Change(change) = &told
+            && self.was_expected(change)
+        {
             return;
         }
         if *news == News::Nothing {
-            *news = News::Some { addresses: Vec::new(), others: false };
+            *news =
+                News::Some { addresses: Vec::new(), gone: Vec::new(), links: false, routes: false };
         }
-        if let News::Some { addresses, others } = news {
-            match change {
-                Some(change) => addresses.push(change),
-                None => *others = true,
+        let News::Some { addresses, gone, links, routes } = news else { return };
+        match told {
+            Told::Change(change) => addresses.push(change),
+            Told::Gone(link) => {
+                gone.push(link);
+                *links = true;
             }
+            Told::Links => *links = true,
+            Told::Routes => *routes = true,
+            Told::Forwarding => {}
+            Told::Replaced | Told::Unknown => *news = News::Everything,
         }
     }
 
     fn was_expected(&mut self, change: &AddressChange) -> bool {
+        if change.address().hold == Hold::Route {
+            return false;
+        }
         let (key, kind) = key_and_kind(change);
         self.expected.remove(&key) == Some(kind)
+    }
+}
+
+/// What a notification tells of.
+enum Told {
+    /// A change of an address.
+    Change(AddressChange),
+    /// A link that was deleted, or moved away.
+    Gone(u32),
+    /// A route in the place of another one that held an address; of which is not told.
+    Replaced,
+    /// A change of links.
+    Links,
+    /// A change of routes that hold no address.
+    Routes,
+    /// A change of forwarding.
+    Forwarding,
+    /// Nothing that could be read.
+    Unknown,
+}
+
+fn told(notification: &[u8]) -> Told {
+    let Some((header, body)) = notification.split_first_chunk::<NETLINK_HEADER>() else {
+        return Told::Unknown;
+    };
+    let kind = u16::from_ne_bytes([header[4], header[5]]);
+    let flags = u16::from_ne_bytes([header[6], header[7]]);
+    if kind == libc::RTM_DELLINK
+        && let Some([family, _, _, _, a, b, c, d]) = body.first_chunk::<8>()
+        // With another family a link has left a bridge.
+        && i32::from(*family) == libc::AF_UNSPEC
+    {
+        return Told::Gone(u32::from_ne_bytes([*a, *b, *c, *d]));
+    }
+    match address::notified(kind, body).or_else(|| local::notified(kind, body)) {
+        Some(AddressChange::Add(Address { hold: Hold::Route, .. }))
+            if flags & NLM_F_REPLACE != 0 =>
+        {
+            Told::Replaced
+        }
+        Some(change) => Told::Change(change),
+        None => match kind {
+            libc::RTM_NEWLINK | libc::RTM_DELLINK => Told::Links,
+            libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Told::Routes,
+            RTM_NEWNETCONF | RTM_DELNETCONF => Told::Forwarding,
+            _ => Told::Unknown,
+        },
     }
 }
 
@@ -117,7 +186,9 @@ impl AsFd for Listener {
 fn filter(own: Option<u32>) -> Vec<SockFilter> {
     const TYPE: u32 = 4;
     const PORT: u32 = 12;
-    const TABLE: u32 = 16 + 4;
+    const FAMILY: u32 = NETLINK_HEADER as u32;
+    const TABLE: u32 = FAMILY + 4;
+    const PROTOCOL: u32 = FAMILY + 5;
     let kind = |number: u16| u16::from_be_bytes(number.to_ne_bytes()).into();
     let load = |size: u32, offset| {
         SockFilter::new((libc::BPF_LD | size | libc::BPF_ABS) as u16, 0, 0, offset)
@@ -135,9 +206,14 @@ fn filter(own: Option<u32>) -> Vec<SockFilter> {
     program.extend([
         load(libc::BPF_H, TYPE),
         equal(kind(libc::RTM_NEWROUTE), 1, 0),
-        equal(kind(libc::RTM_DELROUTE), 0, 2),
+        equal(kind(libc::RTM_DELROUTE), 0, 6),
         load(libc::BPF_B, TABLE),
-        equal(libc::RT_TABLE_LOCAL.into(), 1, 0),
+        equal(libc::RT_TABLE_LOCAL.into(), 0, 4),
+        // Of the local table, what can hold an IPv4 address for somebody.
+        load(libc::BPF_B, FAMILY),
+        equal(libc::AF_INET as u32, 0, 3),
+        load(libc::BPF_B, PROTOCOL),
+        equal(local::KERNEL.into(), 1, 0),
         end(u32::MAX),
         end(0),
     ]);

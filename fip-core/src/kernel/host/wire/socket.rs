@@ -1,5 +1,6 @@
 //! One packet socket: hears the neighbours on one link by one protocol.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,7 +22,7 @@ const QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
 /// More frames than a receive buffer of the default size holds (about 280): reading this many
 /// has read whatever was there at the beginning, and a flood still cannot hold the reader.
-pub(super) const BACKLOG: usize = 1024;
+const BACKLOG: usize = 1024;
 
 /// The room for a frame. Nothing of interest is longer than an ordinary MTU.
 const FRAME_ROOM: usize = 2048;
@@ -47,18 +48,15 @@ impl Neighbours {
         }
     }
 
-    fn filter(self) -> &'static [SockFilter] {
-        match self {
-            Self::Arp => filter::ARP,
-            Self::Discovery => filter::DISCOVERY,
+    /// What passes: claims, and perhaps searches too.
+    fn filter(self, searches: bool) -> &'static [SockFilter] {
+        match (self, searches) {
+            (Self::Arp, false) => filter::ARP,
+            (Self::Arp, true) => filter::EVERY_ARP,
+            (Self::Discovery, false) => filter::DISCOVERY,
+            (Self::Discovery, true) => filter::EVERY_DISCOVERY,
         }
     }
-}
-
-/// The Ethernet address by which neighbours reach this link; none on a link without neighbours
-/// (loopback, tunnels).
-pub(super) fn ethernet(link: &Link) -> Option<Mac> {
-    link.mac.filter(|_| !link.loopback)
 }
 
 /// Hears the neighbours' claims on one link, by one protocol, and can send. It does not block.
@@ -79,7 +77,7 @@ impl PacketSocket {
     /// Opens the sockets that hear every claim on the link, in this thread's network namespace.
     /// There are none for a link without neighbours.
     pub(crate) fn listeners(link: &Link) -> Result<Vec<Self>> {
-        if ethernet(link).is_none() {
+        if link.ethernet().is_none() {
             return Ok(Vec::new());
         }
         [Neighbours::Arp, Neighbours::Discovery]
@@ -126,27 +124,47 @@ impl PacketSocket {
             let Some(length) = self.read(&mut room)? else {
                 break;
             };
-            let heard = frame::decode(&room[..length]);
-            if let Some(heard) = heard.filter(|heard| Some(heard.mac) != self.mac) {
-                let frame::Heard { address, mac, probing } = heard;
-                return Ok(Some(Sighting { link: self.link, address, mac, probing }));
+            if let Some(sighting) = self.sighting(frame::decode(&room[..length])) {
+                return Ok(Some(sighting));
             }
         }
         Ok(None)
     }
 
+    /// Queues all that has arrived: claims by other hosts, and who looks for an address. A frame can
+    /// be both, of two addresses.
+    pub(super) fn receive_all(&self, queue: &mut VecDeque<Sighting>) -> Result<()> {
+        let mut room = [0; FRAME_ROOM];
+        for _ in 0..BACKLOG {
+            let Some(length) = self.read(&mut room)? else {
+                break;
+            };
+            let frame = &room[..length];
+            queue.extend(self.sighting(frame::decode(frame)));
+            queue.extend(self.sighting(frame::decode_search(frame)));
+        }
+        Ok(())
+    }
+
+    /// What was heard, unless this link sent it.
+    fn sighting(&self, heard: Option<frame::Heard>) -> Option<Sighting> {
+        let frame::Heard { address, mac, deed } = heard?;
+        (Some(mac) != self.mac).then_some(Sighting { link: self.link, address, mac, deed })
+    }
+
     /// Begins to hear; what came before does not count.
     ///
-    /// With `every_group` the card hands up the frames of groups that nobody here is a member
-    /// of: those to which another host sends when it probes for an address that nobody has yet.
-    pub(super) fn listen(&mut self, every_group: bool) -> Result<()> {
+    /// With `all` also who looks for an address, and the card hands up the frames of groups that
+    /// nobody here is a member of: those to which another host sends when it probes or looks for an
+    /// address that nobody here has yet.
+    pub(super) fn listen(&mut self, all: bool) -> Result<()> {
         if self.listening {
             return Ok(());
         }
         self.discard()?;
         let start = || {
-            self.socket.attach_filter(self.neighbours.filter())?;
-            if every_group && self.neighbours == Neighbours::Discovery {
+            self.socket.attach_filter(self.neighbours.filter(all))?;
+            if all && self.neighbours == Neighbours::Discovery {
                 packet::all_multicast(&self.socket, self.link, true)?;
             }
             Ok(())

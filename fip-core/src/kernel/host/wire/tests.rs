@@ -12,7 +12,8 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::*;
 use crate::claim::{Claim, RivalPolicy, claim};
-use crate::kernel::Mac;
+use crate::kernel::host::rtnl;
+use crate::kernel::{Deed, Mac};
 
 const NEAR: Mac = Mac([2, 0, 0, 0, 0, 0x0a]);
 const FAR: Mac = Mac([2, 0, 0, 0, 0, 0x0b]);
@@ -164,7 +165,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 fn hear(sockets: &mut WireSockets, link: &Link) -> Option<(IpAddr, Mac, bool)> {
     let sighting = sockets.heard(link, Instant::now() + SOON).unwrap()?;
     assert_eq!(sighting.link, link.index);
-    Some((sighting.address, sighting.mac, sighting.probing))
+    Some((sighting.address, sighting.mac, sighting.deed == Deed::Probes))
 }
 
 fn hear_nothing(sockets: &mut WireSockets, link: &Link) {
@@ -194,6 +195,24 @@ fn nobody_answers_for_an_address_that_nobody_has() {
     let mut sockets = cable.near.sockets();
     sockets.probe(&near(), &both()).unwrap();
     hear_nothing(&mut sockets, &near());
+}
+
+/// That is how a host that has let go of an address is heard.
+#[test]
+fn a_host_that_looks_for_an_address_is_heard() {
+    for address in both() {
+        let cable = Cable::new();
+        add(&cable.far, "far", ip("192.0.2.99"));
+        cable.far.sh("ip addr add fe80::99/64 dev far nodad");
+        let mut ours = cable.near.sockets();
+        ours.probe(&near(), &[address]).unwrap();
+        let mut theirs = cable.far.run(|| rtnl::open(None)).unwrap();
+        theirs.seek(far().index, &[address]).unwrap();
+        let sought = Sighting { link: near().index, address, mac: FAR, deed: Deed::Seeks };
+        // An ARP request tells of its sender's own address too.
+        let heard = [(); 2].map(|()| ours.heard(&near(), Instant::now() + SOON).unwrap());
+        assert!(heard.contains(&Some(sought)), "{heard:?}");
+    }
 }
 
 #[test]
@@ -228,7 +247,7 @@ fn the_kernels_own_duplicate_check_is_heard_as_a_probe() {
     cable.far.sh(&format!("ip addr add {V6}/64 dev far"));
     assert!(awake(&sockets, SOON));
     let sighting = sockets[1].receive().unwrap().unwrap();
-    assert_eq!((sighting.address, sighting.mac, sighting.probing), (ip(V6), FAR, true));
+    assert_eq!((sighting.address, sighting.mac, sighting.deed), (ip(V6), FAR, Deed::Probes));
 }
 
 #[test]

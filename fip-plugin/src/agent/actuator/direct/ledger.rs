@@ -88,6 +88,7 @@ impl Ledger {
             let address = this.addresses.entry(binding.floating());
             let address = address.or_insert_with(|| Address::new(now));
             address.watched = true;
+            address.held.reserve_exact(1);
             address.held.push(binding);
         }
         this
@@ -115,17 +116,22 @@ impl Ledger {
             let unknown = wanted.unknown.contains(floating);
             address.want(addresses.remove(floating).unwrap_or_default(), unknown, now);
         }
-        for (floating, wanted) in addresses {
-            let address = Address { wanted, ..Address::new(now) };
-            self.addresses.insert(floating, address);
-        }
+        let new = |(floating, wanted)| (floating, Address { wanted, ..Address::new(now) });
+        // All in one go leaves no node half full, as one after the other does.
+        self.addresses.append(&mut addresses.into_iter().map(new).collect());
         self.refused = wanted.refused;
         self.told = true;
         self.forget_idle();
     }
 
     fn forget_idle(&mut self) {
-        self.addresses.retain(|_, address| address.watched || !address.wanted.is_empty());
+        self.addresses.retain(|_, address| !address.is_idle());
+    }
+
+    fn forget_if_idle(&mut self, floating: IpAddr) {
+        if self.addresses.get(&floating).is_some_and(Address::is_idle) {
+            self.addresses.remove(&floating);
+        }
     }
 
     /// What is to be done now. What is to be claimed counts as being claimed from now on.
@@ -164,28 +170,18 @@ impl Ledger {
 
     /// What is held and shall lead elsewhere, or to nothing. It counts as given to the watch.
     pub(super) fn exchanges(&mut self, now: Instant) -> Vec<Order> {
-        self.orders(|_, address| matches!(address.step(now), Step::Exchange))
+        let due = self.addresses.iter_mut();
+        let due = due.filter(|(_, address)| matches!(address.step(now), Step::Exchange));
+        due.map(|(floating, address)| order(*floating, address)).collect()
     }
 
     /// The same of what was found free, as far as it is still wanted.
     pub(super) fn holds(&mut self, free: &[IpAddr]) -> Vec<Order> {
-        self.orders(|floating, address| free.contains(&floating) && address.claims())
-    }
-
-    fn orders(&mut self, which: impl Fn(IpAddr, &Address) -> bool) -> Vec<Order> {
-        let mut orders = Vec::new();
-        for (&floating, address) in &mut self.addresses {
-            if which(floating, address) {
-                address.watched = true;
-                orders.push(Order {
-                    address: floating,
-                    wanted: address.wanted.clone(),
-                    before: address.held.clone(),
-                    asked: address.asked,
-                });
-            }
-        }
-        orders
+        let claimed = |floating: &IpAddr| {
+            let address = self.addresses.get_mut(floating).filter(|address| address.claims());
+            address.map(|address| order(*floating, address))
+        };
+        free.iter().filter_map(claimed).collect()
     }
 
     /// The order was carried out.
@@ -196,7 +192,7 @@ impl Ledger {
             address.stage = Stage::Open;
             (address.trouble, address.failures) = (None, 0);
         }
-        self.forget_idle();
+        self.forget_if_idle(order.address);
     }
 
     /// The order was refused: the address leads to nothing.
@@ -220,7 +216,7 @@ impl Ledger {
     pub(super) fn fail(&mut self, floating: IpAddr, trouble: Trouble, now: Instant) -> bool {
         let Some(address) = self.addresses.get_mut(&floating) else { return false };
         let news = address.fail(trouble, now);
-        self.forget_idle();
+        self.forget_if_idle(floating);
         news
     }
 
@@ -264,6 +260,17 @@ impl Ledger {
             }
             _ => State::Pending,
         }
+    }
+}
+
+/// What the address shall lead to from now on. It counts as given to the watch.
+fn order(floating: IpAddr, address: &mut Address) -> Order {
+    address.watched = true;
+    Order {
+        address: floating,
+        wanted: address.wanted.clone(),
+        before: address.held.clone(),
+        asked: address.asked,
     }
 }
 

@@ -40,7 +40,7 @@ fn alone<K: Kernel>(fips: &mut FloatingIps<K>, wants: &[Want]) -> Result<()> {
 }
 
 fn complaint(address: IpAddr, wants: &[Want], error: &fip_core::Error) -> String {
-    let names: Vec<&str> = wants.iter().map(|want| want.name.as_str()).collect();
+    let names: Vec<&str> = wants.iter().map(|want| want.name()).collect();
     format!("! {}: {address}: {}", names.join(", "), super::explain(error))
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Outcome {
 /// An address cannot be had by whoever wants it.
 pub(super) fn failed(address: IpAddr, wanted: &[Want], trouble: &Trouble) {
     let then = if trouble.lasting { "refused" } else { "tried again later" };
-    let names: Vec<String> = wanted.iter().map(|want| shown(&want.name)).collect();
+    let names: Vec<String> = wanted.iter().map(|want| shown(want.name())).collect();
     let who = if names.is_empty() { String::new() } else { names.join(" and ") + ": " };
     log::warn!("{who}{address} is {then}: {}", trouble.why);
 }
@@ -55,7 +55,6 @@ pub(super) fn made(
     for change in report.iter().flat_map(|report| &report.changes) {
         log::debug!("{change}");
     }
-    bell.ring(Signal::Progress);
 }
 
 fn came(bell: &Bell, order: &Order, began: Instant, now: Instant) {
@@ -66,7 +65,7 @@ fn came(bell: &Bell, order: &Order, began: Instant, now: Instant) {
     let names: Vec<String> = order
         .wanted
         .iter()
-        .map(|want| format!("{} ({})", lead(&want.binding), shown(&want.name)))
+        .map(|want| format!("{} ({})", lead(&want.binding), shown(want.name())))
         .collect();
     let names = names.join(" and ");
     if order.before.is_empty() {

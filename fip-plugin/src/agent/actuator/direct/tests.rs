@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use fip_core::kernel::fake::FakeKernel;
-use fip_core::kernel::{Nft, Sighting};
+use fip_core::kernel::{Deed, Nft, Sighting};
 
 use super::super::Signal;
 use super::*;
@@ -74,7 +74,8 @@ impl Scene {
 
     fn hear(&self, address: &str, probing: bool) {
         let link = self.kernel.link(&"eth0".parse().unwrap()).unwrap().index;
-        self.kernel.hear(Sighting { link, address: ip(address), mac: RIVAL, probing });
+        let deed = if probing { Deed::Probes } else { Deed::Holds };
+        self.kernel.hear(Sighting { link, address: ip(address), mac: RIVAL, deed });
     }
 
     /// Waits for a signal.
@@ -101,7 +102,7 @@ fn wish(name: &str, asks: &str, presence: Presence) -> Wish {
         run: 1,
         presence,
     };
-    Wish { workload, floating: parse_floating(asks).unwrap() }
+    Wish { workload: workload.into(), floating: parse_floating(asks).unwrap() }
 }
 
 fn running(name: &str, asks: &str, fixed: &str) -> Wish {
@@ -109,7 +110,7 @@ fn running(name: &str, asks: &str, fixed: &str) -> Wish {
 }
 
 fn again(mut wish: Wish) -> Wish {
-    wish.workload.run += 1;
+    Arc::make_mut(&mut wish.workload).run += 1;
     wish
 }
 
@@ -281,9 +282,9 @@ fn a_plan_tells_what_would_come_go_and_be_refused() {
         lines.iter().any(|line| line.starts_with(start) && line.contains(part))
     };
     assert!(has("+ element", "192.0.2.21"), "{lines:#?}");
-    assert!(has("+ address", "192.0.2.21"), "{lines:#?}");
+    assert!(has("+ local route", "192.0.2.21"), "{lines:#?}");
     assert!(has("- element", "192.0.2.20"), "{lines:#?}");
-    assert!(has("- address", "192.0.2.20"), "{lines:#?}");
+    assert!(has("- local route", "192.0.2.20"), "{lines:#?}");
     assert!(has("! gateway: 192.0.2.1: ", "gateway of the route"), "{lines:#?}");
     assert_eq!(scene.bound(), before);
 }

@@ -2,21 +2,39 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use fip_core::error::{Error, Result};
 use fip_core::{Binding, LinkName, Owner};
 
-use crate::agent::model::{Presence, Wish};
+use crate::agent::model::{Presence, Wish, Workload};
 use crate::options::{Endpoint, EndpointOptions, Floating};
 
 /// A binding that a workload shall have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Want {
-    /// The workload's id and which run of it this is.
-    pub(super) run: (String, u64),
-    /// Its name.
-    pub(super) name: String,
+    workload: Arc<Workload>,
     pub(super) binding: Binding,
+}
+
+impl Want {
+    /// The workload's id and which run of it this is.
+    pub(super) fn run(&self) -> (&str, u64) {
+        (&self.workload.id, self.workload.run)
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.workload.name
+    }
+}
+
+/// Of the same run, for the same; what else is known of the workload may differ.
+impl PartialEq for Want {
+    fn eq(&self, other: &Self) -> bool {
+        let (run, name) = (self.run() == other.run(), self.name() == other.name());
+        run && name && self.binding == other.binding
+    }
 }
 
 /// What all workloads shall have.
@@ -65,9 +83,10 @@ impl Wanted {
                 if binding.egress() && !egress.insert(binding.fixed()) {
                     binding = binding.with_egress(false);
                 }
-                let run = (wish.workload.id.clone(), wish.workload.run);
-                let want = Want { run, name: wish.workload.name.clone(), binding };
-                this.addresses.entry(want.binding.floating()).or_default().push(want);
+                let want = Want { workload: Arc::clone(&wish.workload), binding };
+                let wants = this.addresses.entry(want.binding.floating());
+                // Nearly always there is one, and a list that grows has room for four.
+                wants.or_insert_with(|| Vec::with_capacity(1)).push(want);
             }
         }
         this

@@ -19,6 +19,10 @@ use crate::keeper::{Keeper, claimed};
 /// How long new wishes may wait while others are claimed.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// So many addresses are bound in one step: what it takes to plan and to send them is memory that
+/// the process has from then on.
+const AT_ONCE: usize = 128;
+
 pub(super) struct Worker<K: Kernel> {
     pub(super) desk: Arc<Desk>,
     pub(super) keeper: Arc<Keeper<K>>,
@@ -86,8 +90,11 @@ where
                 let floating: Vec<IpAddr> = orders.iter().map(|order| order.address).collect();
                 watch.exchange(&owner, &floating, &bindings(orders))
             });
-            let orders = desk.change(|ledger| ledger.holds(&free));
-            carry_out(&desk, &bell, orders, |orders| hold(watch, &owner, orders));
+            for some in free.chunks(AT_ONCE) {
+                let orders = desk.change(|ledger| ledger.holds(some));
+                carry_out(&desk, &bell, orders, |orders| hold(watch, &owner, orders));
+            }
+            bell.ring(Signal::Progress);
             Ok(())
         })
     }

@@ -348,12 +348,12 @@ pub(super) fn wish(container: &str, asks: &str) -> Wish {
         run: 1,
         presence: Presence::Running(Vec::new()),
     };
-    Wish { workload, floating: parse_floating(asks).unwrap() }
+    Wish { workload: workload.into(), floating: parse_floating(asks).unwrap() }
 }
 
 impl Wish {
     pub(super) fn present(mut self, presence: Presence) -> Self {
-        self.workload.presence = presence;
+        Arc::make_mut(&mut self.workload).presence = presence;
         self
     }
 }

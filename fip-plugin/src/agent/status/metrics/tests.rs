@@ -169,7 +169,7 @@ fn workloads_bring_neither_series_nor_texts() {
     let before = parse(&text(&board.look()));
     let states = [State::Bound, State::Refused(HOSTILE.to_owned()), State::Stopped];
     let hostile = |(number, state)| entry(&format!("{HOSTILE}{number}"), HOSTILE, state);
-    board.set_states((0..1000).zip(states.into_iter().cycle()).map(hostile).collect());
+    board.set_states((0..1000).zip(states.into_iter().cycle()).map(hostile).collect::<Vec<_>>());
     let text = text(&board.look());
     let after = parse(&text);
     assert!(before.keys().eq(after.keys()), "{after:?}");

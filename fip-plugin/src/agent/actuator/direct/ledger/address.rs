@@ -76,7 +76,13 @@ impl Address {
     }
 
     pub(super) fn runs(&self) -> Vec<(String, u64)> {
-        self.wanted.iter().map(|want| want.run.clone()).collect()
+        let owned = |(id, run): (&str, u64)| (id.to_owned(), run);
+        self.wanted.iter().map(|want| owned(want.run())).collect()
+    }
+
+    /// Nobody wants it, and nobody holds it.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.watched && self.wanted.is_empty()
     }
 
     pub(super) fn claims(&self) -> bool {
@@ -93,16 +99,18 @@ impl Address {
 
     /// `unknown`: a workload may want it, of which nothing is known.
     pub(super) fn want(&mut self, wanted: Vec<Want>, unknown: bool, now: Instant) {
-        let before = (self.runs(), std::mem::replace(&mut self.wanted, wanted));
-        let anew = before.0 != self.runs();
-        if before.1 != self.wanted {
+        let before = std::mem::replace(&mut self.wanted, wanted);
+        let anew = !before.iter().map(Want::run).eq(self.wanted.iter().map(Want::run));
+        let other = before != self.wanted;
+        if other {
             self.asked = now;
         }
         match &mut self.stage {
             Stage::Yielded(..) if unknown => {}
             _ if self.wanted.is_empty() => self.begin_anew(),
             Stage::Yielded(Yielded { runs, since, .. }) => {
-                let wanted: Vec<_> = self.wanted.iter().map(|want| want.run.clone()).collect();
+                let owned = |(id, run): (&str, u64)| (id.to_owned(), run);
+                let wanted: Vec<_> = self.wanted.iter().map(|want| owned(want.run())).collect();
                 let runs = runs.get_or_insert_with(|| wanted.clone());
                 if wanted.iter().any(|run| !runs.contains(run)) {
                     self.begin_anew();
@@ -115,7 +123,7 @@ impl Address {
             Stage::Resting(due) => {
                 let lasting = due.is_none();
                 let stale = lasting && now >= self.asked + STALE;
-                if anew || stale || (lasting && before.1 != self.wanted) {
+                if anew || stale || (lasting && other) {
                     self.asked = now;
                     self.begin_anew();
                 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use fip_core::{LinkName, Owner};
@@ -15,7 +16,7 @@ fn ip(text: &str) -> IpAddr {
 
 fn wish(name: &str, run: u64, asks: &str, presence: Presence) -> Wish {
     Wish {
-        workload: Workload {
+        workload: Arc::new(Workload {
             id: format!("id-{name}"),
             name: name.to_owned(),
             container: None,
@@ -23,7 +24,7 @@ fn wish(name: &str, run: u64, asks: &str, presence: Presence) -> Wish {
             age: 0,
             run,
             presence,
-        },
+        }),
         floating: parse_floating(asks).unwrap(),
     }
 }

@@ -12,7 +12,7 @@ fn wish(name: &str, asks: &str, presence: Presence) -> Wish {
         run: 0,
         presence,
     };
-    Wish { workload, floating: parse_floating(asks).unwrap() }
+    Wish { workload: workload.into(), floating: parse_floating(asks).unwrap() }
 }
 
 fn running(name: &str, asks: &str, fixed: &[&str]) -> Wish {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::super::sight::Attached;
 use super::super::stage::wish;
 use super::*;
@@ -91,7 +93,7 @@ fn what_nobody_knows_keeps_what_it_has() {
 #[test]
 fn nothing_goes_while_one_is_not_known_by_its_container() {
     let mut unknown = wish("web", A).present(Presence::Unknown);
-    unknown.workload.container = None;
+    Arc::make_mut(&mut unknown.workload).container = None;
     let there = [("c".to_owned(), running().on(ours(A)))].into();
     let plan = plan(&[unknown], &there, &BTreeSet::new());
     assert_eq!(plan.jobs, BTreeMap::new());
@@ -137,8 +139,8 @@ fn one_that_would_not_start_with_it_is_disconnected() {
 #[test]
 fn of_two_wishes_for_a_container_the_older_counts() {
     let mut second = wish("c", B);
-    second.workload.id = "w-2".to_owned();
-    second.workload.age = 7;
+    Arc::make_mut(&mut second.workload).id = "w-2".to_owned();
+    Arc::make_mut(&mut second.workload).age = 7;
     let there = [("c".to_owned(), running())].into();
     for wishes in [[wish("c", A), second.clone()], [second, wish("c", A)]] {
         let plan = plan(&wishes, &there, &BTreeSet::new());
@@ -157,7 +159,7 @@ fn what_docker_cannot_connect_is_told() {
     assert_eq!(shares.states["w-c"], State::Refused(SHARES.to_owned()));
     assert_eq!(shares.jobs, BTreeMap::new());
     let mut alien = wish("c", A);
-    alien.workload.container = None;
+    Arc::make_mut(&mut alien.workload).container = None;
     assert_eq!(plan_of(alien, running()).states["w-c"], State::Refused(NO_CONTAINER.to_owned()));
     let gone = plan_of(wish("gone", A), running());
     assert_eq!(gone.states["w-gone"], State::Waiting(GONE.to_owned()));

@@ -1,0 +1,112 @@
+//! When an IPv6 address takes effect.
+//!
+//! The kernel acknowledges an IPv6 address before it joins its group and before it takes packets to
+//! it for its own: that is done a moment later, by a worker (`addrconf_dad_work` in
+//! `net/ipv6/addrconf.c`), also where no duplicate is looked for. A packet that comes meanwhile is
+//! forwarded. Were the address announced by then, the neighbours' first advertisements would be lost,
+//! and with them all packets for a second.
+
+use std::io;
+use std::net::IpAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::RtnlSocket;
+use super::message::Message;
+use crate::kernel::{Address, AddressChange};
+
+/// The longest wait: on a link that is down an address may not take effect at all.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// From one look to the next. The worker begins within microseconds.
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// A whole IPv6 address.
+const WHOLE: u8 = 128;
+/// `RTN_LOCAL` (`linux/rtnetlink.h`)
+const LOCAL: u8 = 2;
+
+impl RtnlSocket {
+    /// Waits until the IPv6 addresses among those that were added are in force.
+    pub(super) fn wait_until_in_force(
+        &mut self,
+        changes: &[AddressChange],
+        results: &[io::Result<()>],
+    ) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let made = changes.iter().zip(results).filter(|(_, result)| result.is_ok());
+        for (change, _) in made {
+            let AddressChange::Add(Address { link, network, ours: true, .. }) = change else {
+                continue;
+            };
+            while network.is_ipv6() && !self.takes(*link, network.ip())? {
+                if Instant::now() >= deadline {
+                    return Ok(());
+                }
+                thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether packets to the IPv6 address are this host's own.
+    fn takes(&mut self, link: u32, address: IpAddr) -> io::Result<bool> {
+        let is_local = |answer: Message| {
+            let kind = answer.parts::<12>(libc::RTM_NEWROUTE).map(|(header, _)| header[7]);
+            Some(kind == Some(LOCAL))
+        };
+        match self.socket.get(lookup(link, address), is_local) {
+            Ok(local) => Ok(local == Some(true)),
+            // Nothing leads there, not even to others.
+            Err(error) if error.raw_os_error() == Some(libc::ENETUNREACH) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The question where a packet to the address would go. The link says in which VRF.
+fn lookup(link: u32, address: IpAddr) -> Message {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet6;
+    message.header.destination_prefix_length = WHOLE;
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(address)));
+    message.attributes.push(RouteAttribute::Oif(link));
+    (&RouteNetlinkMessage::GetRoute(message)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::super::open;
+    use super::*;
+    use crate::kernel::Hold;
+
+    fn ip(args: &str) {
+        let status = Command::new("ip").args(args.split(' ')).status().unwrap();
+        assert!(status.success(), "ip {args}");
+    }
+
+    #[test]
+    fn an_address_that_was_added_is_in_force() {
+        let host = thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            ip("link add index 7 name near type veth peer name far");
+            ip("link set near up");
+            let mut rtnl = open(None).unwrap();
+            for number in 1..=100 {
+                let address: IpAddr = [0x2001, 0xdb8, 0, 0, 0, 0, 0, number].into();
+                let (network, hold) = (address.into(), Hold::Address);
+                let add = AddressChange::Add(Address { link: 7, network, ours: true, hold });
+                let results = rtnl.change_addresses(&[add]).unwrap();
+                assert!(results[0].is_ok());
+                assert!(rtnl.takes(7, address).unwrap(), "{address}");
+            }
+        });
+        host.join().unwrap();
+    }
+}
