@@ -47,7 +47,7 @@ impl LinkName {
     }
 
     /// The text as a number, of the same order.
-    pub(crate) fn number(&self) -> u128 {
+    fn number(&self) -> u128 {
         let mut bytes = [0; 16];
         bytes[..LINK_NAME_MAX].copy_from_slice(&self.text);
         u128::from_be_bytes(bytes)

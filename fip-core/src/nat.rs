@@ -186,23 +186,17 @@ impl Key {
         }
     }
 
-    /// Where it is in order: its map, then what it is of, as numbers. To compare them is most of
-    /// the work of finding one of ten thousand.
-    fn place(&self) -> (u8, bool, u128, u128) {
-        let (map, address, rest) = match self {
-            Self::Dnat(floating) => (0, floating, 0),
-            Self::Port(floating, protocol, port) => {
-                (1, floating, u128::from(*protocol as u8) << 16 | u128::from(*port))
-            }
-            Self::Snat(uplink, fixed) => {
-                return (2, fixed.is_ipv6(), uplink.number(), bits(fixed));
-            }
-            Self::Hairpin(network) => (3, &network.ip(), u128::from(network.prefix())),
-            Self::Through(bridge, link) => return (4, false, bridge.number(), link.number()),
-            Self::Masquerade(bridge, link) => return (5, false, bridge.number(), link.number()),
-            Self::Internal(bridge) => return (6, false, bridge.number(), 0),
-        };
-        (map, address.is_ipv6(), bits(address), rest)
+    /// The place of its kind in order.
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Dnat(_) => 0,
+            Self::Port(..) => 1,
+            Self::Snat(..) => 2,
+            Self::Hairpin(_) => 3,
+            Self::Through(..) => 4,
+            Self::Masquerade(..) => 5,
+            Self::Internal(_) => 6,
+        }
     }
 
     /// The bridge whose rules it is part of.
@@ -216,16 +210,31 @@ impl Key {
     }
 }
 
-fn bits(address: &IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
+/// As addresses are ordered anyway, but as numbers.
+fn compare(one: &IpAddr, other: &IpAddr) -> Ordering {
+    match (one, other) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => a.to_bits().cmp(&b.to_bits()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => a.to_bits().cmp(&b.to_bits()),
+        _ => one.is_ipv6().cmp(&other.is_ipv6()),
     }
 }
 
 impl Ord for Key {
+    /// What is derived takes several times as long, and to compare keys is most of the work of
+    /// finding one of ten thousand.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.place().cmp(&other.place())
+        match (self, other) {
+            (Self::Dnat(a), Self::Dnat(b)) => compare(a, b),
+            (Self::Port(a, p, m), Self::Port(b, q, n)) => {
+                compare(a, b).then_with(|| (p, m).cmp(&(q, n)))
+            }
+            (Self::Snat(l, a), Self::Snat(m, b)) => compare(a, b).then_with(|| l.cmp(m)),
+            (Self::Hairpin(a), Self::Hairpin(b)) => a.cmp(b),
+            (Self::Through(a, l), Self::Through(b, m))
+            | (Self::Masquerade(a, l), Self::Masquerade(b, m)) => (a, l).cmp(&(b, m)),
+            (Self::Internal(a), Self::Internal(b)) => a.cmp(b),
+            _ => self.kind().cmp(&other.kind()),
+        }
     }
 }
 

@@ -25,11 +25,7 @@ pub struct Status {
 }
 
 /// The state of all bindings, on a host that forwards packets of these families.
-pub(super) fn list(
-    view: &View,
-    counters: &[Counter],
-    forwards: &BTreeSet<Family>,
-) -> Vec<Status> {
+pub(super) fn list(view: &View, counters: &[Counter], forwards: &BTreeSet<Family>) -> Vec<Status> {
     let counters: HashMap<&Key, &Counter> =
         counters.iter().map(|counter| (&counter.key, counter)).collect();
     let mark = view.mark().unwrap_or_default();

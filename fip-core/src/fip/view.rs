@@ -129,20 +129,24 @@ impl View {
     /// others there are.
     pub(super) fn translations(&self, floating: IpAddr) -> impl Iterator<Item = (&Key, &Value)> {
         let whole = self.elements().get_key_value(&Key::Dnat(floating));
+        whole.into_iter().chain(self.ports(floating))
+    }
+
+    fn ports(&self, floating: IpAddr) -> impl Iterator<Item = (&Key, &Value)> {
         let ports = self.elements().range(Key::Port(floating, Protocol::Tcp, 0)..);
         let is_of = move |key: &Key| matches!(key, Key::Port(of, ..) if *of == floating);
-        whole.into_iter().chain(ports.take_while(move |(key, _)| is_of(key)))
+        ports.take_while(move |(key, _)| is_of(key))
     }
 
     /// All elements of one floating address, in order.
     fn look_up(&self, floating: IpAddr) -> impl Iterator<Item = (&Key, &Value)> {
-        let egress = || {
-            let value = self.elements().get(&Key::Dnat(floating))?;
+        let whole = self.elements().get_key_value(&Key::Dnat(floating));
+        let egress = whole.and_then(|(_, value)| {
             let key = Key::Snat(value.note()?.uplink.clone()?, value.fixed()?);
             let egress = self.elements().get_key_value(&key);
             egress.filter(|(_, value)| **value == Value::Snat(floating))
-        };
-        self.translations(floating).chain(egress())
+        });
+        whole.into_iter().chain(self.ports(floating)).chain(egress)
     }
 
     /// Whether one floating address has exactly these elements.

@@ -21,7 +21,7 @@ const SLICE: Duration = Duration::from_millis(10);
 
 /// So many addresses are bound in one step: what it takes to plan and to send them is memory that
 /// the process has from then on.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 256;
 
 pub(super) struct Worker<K: Kernel> {
     pub(super) desk: Arc<Desk>,

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// Posts the body; panics unless Docker does it.
-pub(super) fn post(socket: &Path, path: &str, body: &str) {
+pub(crate) fn post(socket: &Path, path: &str, body: &str) {
     let mut stream = UnixStream::connect(socket).expect("cannot connect to dockerd");
     let length = body.len();
     write!(
