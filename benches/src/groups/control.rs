@@ -25,6 +25,7 @@ pub(crate) fn run(bench: &Bench) -> Group {
     let rounds = bench.of(11, 2);
     group.set("rounds", rounds);
     group.set("samples of a running process in a round", inside::samples(bench));
+    group.set("0 present", "the chains are there, and fip's table with one binding in it");
     group.set(
         "fip unbind",
         "also forgets the connections tracked for the address, which no peer does here",

@@ -19,6 +19,10 @@ pub(crate) const EXTRA: Pair =
 /// Where else the floating address may lead.
 pub(crate) const OTHER: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 3);
 
+/// A binding that stays: the first one makes the table, and the last one takes it away.
+const STAYS: Pair =
+    Pair { floating: Ipv4Addr::new(172, 29, 0, 2), fixed: Ipv4Addr::new(172, 18, 0, 4) };
+
 /// Where the workload tells who it is.
 const PORT: u16 = 80;
 
@@ -93,6 +97,12 @@ impl Site {
         fips.reconcile(&owner(), &bindings, &bind_options()).expect("cannot bind");
     }
 
+    /// Has fip's table on this host, as the peers have their chains, whatever else is bound.
+    pub(crate) fn have_table(&self, hold: Hold) {
+        let stays = binding(&STAYS).owned_by(owner_that_stays());
+        self.fips(hold).bind_with(&stays, &bind_options()).expect("cannot bind");
+    }
+
     /// The library on this host.
     pub(crate) fn fips(&self, hold: Hold) -> FloatingIps<Kernel> {
         let netns: NetNs = self.host.path().display().to_string().parse().expect("a path");
@@ -104,6 +114,10 @@ impl Site {
 /// Of a pair, the command's.
 pub(crate) fn binding(pair: &Pair) -> Binding {
     Binding::new(pair.floating.into(), pair.fixed.into()).expect("a valid binding")
+}
+
+fn owner_that_stays() -> Owner {
+    "stays".parse().expect("a valid owner")
 }
 
 /// Whose the bindings are that are just there.

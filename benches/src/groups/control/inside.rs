@@ -96,6 +96,7 @@ struct Library {
 
 impl Library {
     fn new(site: &Site, hold: Hold, present: &[Pair]) -> Self {
+        site.have_table(hold);
         let mut fips = site.fips(hold);
         let bindings: Vec<Binding> = present.iter().map(binding).collect();
         fips.reconcile(&owner(), &bindings, &bind_options()).expect("cannot bind");

@@ -92,10 +92,15 @@ impl Sites {
             have(&site);
             site
         };
-        let fip = |hold| move |site: &Site| site.have_fip(hold, present);
+        let fip = |hold| {
+            move |site: &Site| {
+                site.have_table(hold);
+                site.have_fip(hold, present);
+            }
+        };
         let asking = World::new();
         let fip_claims = asking.site("fipc");
-        fip_claims.have_fip(Hold::Route, present);
+        fip(Hold::Route)(&fip_claims);
         Self {
             iptables: with("ipt", &|site| site.have_iptables(present)),
             restore: with("rest", &|site| site.have_iptables(present)),

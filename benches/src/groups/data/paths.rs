@@ -90,7 +90,8 @@ pub(super) fn all(group: &mut Group, counts: &[u64]) -> Vec<Path> {
     }
     if group.peer("docker").is_some() && group.peer("dockerd").is_some() {
         group.set(DOCKER, "--userland-proxy=false; the others' rules as dockerd writes them");
-        paths.extend(counts.iter().map(|&count| docker(count)));
+        // Each has an engine, of which there may be two at once.
+        paths.extend([counts.first(), counts.last()].into_iter().flatten().map(|&n| docker(n)));
     }
     paths
 }
