@@ -36,7 +36,7 @@ struct Effort {
 
 pub(crate) fn run(bench: &Bench) -> Group {
     let mut group = Group::new("data");
-    let rounds = bench.of(8, 1);
+    let rounds = bench.of(4, 1);
     let millis = Duration::from_millis;
     let effort = bench.of(
         Effort { connects: millis(500), stream: millis(900), trips: 3_000 },

@@ -1,12 +1,13 @@
 //! The servers of a workload: they accept, they echo, they swallow.
 
 use std::io::Read;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
+use nix::sys::socket::{SockaddrIn, recvfrom};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::cpu::Cpu;
@@ -83,8 +84,10 @@ fn listen(address: SocketAddr) -> TcpListener {
 
 fn echo(socket: &UdpSocket) {
     let mut datagram = [0; 2048];
-    if let Ok((length, peer)) = socket.recv_from(&mut datagram) {
-        let _ = socket.send_to(&datagram[..length], peer);
+    // Woken by its end it hears from nobody, which the standard library's call does not expect.
+    let heard = recvfrom::<SockaddrIn>(socket.as_raw_fd(), &mut datagram);
+    if let Ok((length, Some(peer))) = heard {
+        let _ = socket.send_to(&datagram[..length], SocketAddrV4::from(peer));
     }
 }
 
