@@ -173,8 +173,8 @@ fn bound(what: impl ToString, binding: &Binding) -> Error {
     Error::Bound { what: what.to_string(), fixed: binding.fixed(), owner: binding.owner().clone() }
 }
 
-/// The link that carries the address, by what is noted of it: who does not say where it shall be leaves
-/// it where it is, as long as that link exists.
+/// The link that carries the address, by what is noted of it: who does not say where it shall be
+/// leaves it where it is, as long as that link exists.
 fn placed(view: &View, uplink: Option<&LinkName>) -> Option<LinkName> {
     uplink.filter(|name| view.links.named(name).is_some()).cloned()
 }

@@ -105,7 +105,8 @@ impl<K: Kernel> FloatingIps<K> {
         step
     }
 
-    /// Claims the new addresses first, unless nobody is to be asked; those that are free are bound while the others wait.
+    /// Claims the new addresses first, unless nobody is to be asked; those that are free are bound
+    /// while the others wait.
     fn reach_claiming(
         &mut self,
         goal: &Goal<'_>,
