@@ -2,7 +2,7 @@
 //! firewall's restart) is done again at once, and a rival's newer claim is yielded to.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use fip_core::claim::{Claim, RivalPolicy};
@@ -16,10 +16,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 type Task<K> = Box<dyn FnOnce(&mut Watch<K>) + Send>;
 
-/// The way to the thread. It ends with this.
+/// The way to the thread. It ends with this, and has ended when this is gone: what it held is
+/// another's to change then.
 pub(crate) struct Keeper<K: Kernel> {
     tasks: Sender<Task<K>>,
     waker: Waker,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl<K> Keeper<K>
@@ -41,8 +43,8 @@ where
         let (tasks, queue) = channel();
         let thread = thread::Builder::new().name("keeper".to_owned());
         let started = thread.spawn(move || keep(watch, &queue, heard));
-        started.map_err(|error| Error::kernel("start a thread", error))?;
-        Ok(Self { tasks, waker })
+        let thread = started.map_err(|error| Error::kernel("start a thread", error))?;
+        Ok(Self { tasks, waker, thread: Some(thread) })
     }
 
     /// Has the thread do something, and waits for it.
@@ -71,6 +73,10 @@ impl<K: Kernel> Drop for Keeper<K> {
         // The thread ends when it finds that nobody can send tasks any more.
         self.tasks = channel().0;
         self.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was told already.
+            let _ = thread.join();
+        }
     }
 }
 

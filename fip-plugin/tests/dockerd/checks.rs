@@ -160,7 +160,8 @@ fn bindings(dockerd: &Dockerd, host: &Host) {
     let carried: BTreeSet<IpAddr> = carried.filter(|address| !own.contains(address)).collect();
     assert_eq!(carried, expected.iter().map(|(floating, ..)| *floating).collect(), "carried");
     if dockerd.networks.is_empty() {
-        assert!(host.kernel.ruleset().elements.is_empty(), "elements of nobody's");
+        let elements = host.kernel.ruleset().elements;
+        assert!(elements.is_empty(), "elements of nobody's: {elements:?}");
     }
 }
 
