@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
 
@@ -343,7 +343,7 @@ impl<'k, K: Rtnl> AddressBinder<'k, K> {
     /// what goes of those that only change how they are held, which are answered all the time.
     pub fn plan(
         &self,
-        scope: &HashSet<IpAddr>,
+        scope: &BTreeSet<IpAddr>,
         wanted: &HashMap<IpAddr, (u32, Hold)>,
     ) -> Vec<AddressChange> {
         let mut changes = Vec::new();

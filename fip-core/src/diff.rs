@@ -2,10 +2,13 @@
 //!
 //! Pure: nothing here talks to a kernel. [`Changes`] are plain data, printed as nft text.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::nat::{Elements, Family, Key, Mark, Pass, Ruleset, TABLE, Value};
 use crate::nat::{Skeleton, pass_rule};
+
+/// What most lines have room in, so that none grows while it is written.
+const LINE: usize = 96;
 
 /// What has to be done, in this order, as one transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -76,7 +79,12 @@ impl Changes {
         for (key, _) in &self.remove {
             ruleset.elements.remove(key);
         }
-        ruleset.elements.extend(self.add.iter().cloned());
+        let add = self.add.iter().cloned();
+        match ruleset.elements.is_empty() {
+            // In order as they are, that takes a fraction of entering one by one.
+            true => ruleset.elements = add.collect(),
+            false => ruleset.elements.extend(add),
+        }
         for change in &self.passes {
             let pass = match change.add {
                 Some(_) => Pass::There { handle: 0 },
@@ -103,9 +111,7 @@ impl Changes {
                 .iter()
                 .map(|(key, _)| format!("delete element inet {TABLE} {} {{ {key} }}", key.map())),
         );
-        lines.extend(self.add.iter().map(|(key, value)| {
-            format!("add element inet {TABLE} {} {{ {} }}", key.map(), element(key, value))
-        }));
+        lines.extend(self.add.iter().map(|(key, value)| added(key, value)));
         lines.extend(self.passes.iter().flat_map(PassChange::lines));
         lines
     }
@@ -129,14 +135,24 @@ impl PassChange {
     }
 }
 
-/// An element as nft writes it.
-fn element(key: &Key, value: &Value) -> String {
+/// The line that adds an element.
+fn added(key: &Key, value: &Value) -> String {
+    let mut line = String::with_capacity(LINE);
+    // A string takes whatever is written to it.
+    let _ = write_added(&mut line, key, value);
+    line
+}
+
+fn write_added(line: &mut String, key: &Key, value: &Value) -> fmt::Result {
+    write!(line, "add element inet {TABLE} {} {{ {key}", key.map())?;
     match value {
-        Value::Dnat(fixed, note) => format!("{key} comment \"{note}\" : {fixed}"),
-        Value::Port(fixed, port, note) => format!("{key} comment \"{note}\" : {fixed} . {port}"),
-        Value::Snat(floating) => format!("{key} : {floating}"),
-        Value::Member => key.to_string(),
+        Value::Dnat(fixed, note) => write!(line, " comment \"{note}\" : {fixed}")?,
+        Value::Port(fixed, port, note) => write!(line, " comment \"{note}\" : {fixed} . {port}")?,
+        Value::Snat(floating) => write!(line, " : {floating}")?,
+        Value::Member => {}
     }
+    line.push_str(" }");
+    Ok(())
 }
 
 impl fmt::Display for Changes {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use fip_core::claim::Claim;
 use fip_core::fip::BindOptions;
 use fip_core::kernel::fake::FakeKernel;
+use fip_core::kernel::{Hold, Rtnl};
 use fip_core::{Binding, FloatingIps, Options, Owner};
 
 type Fips = FloatingIps<FakeKernel>;
@@ -18,18 +19,34 @@ fn fips(kernel: &FakeKernel) -> Fips {
     FloatingIps::new(kernel.clone(), Options::default())
 }
 
+fn fips_holding(kernel: &FakeKernel, hold: Hold) -> Fips {
+    FloatingIps::new(kernel.clone(), Options { hold: Some(hold), ..Options::default() })
+}
+
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
 /// Binds both; each is announced once now, and once later.
 fn bind_both(fips: &mut Fips) {
+    bind_both_announcing(fips, 2);
+}
+
+fn bind_both_announcing(fips: &mut Fips, announcements: u32) {
     let claim = Claim { window: std::time::Duration::ZERO, ..Claim::default() };
-    let options = BindOptions { claim, announcements: 2, ..BindOptions::default() };
+    let options = BindOptions { claim, announcements, ..BindOptions::default() };
     for (floating, fixed) in [(STAYS, "172.18.0.2"), (GOES, "172.18.0.3")] {
         let binding = Binding::new(ip(floating), ip(fixed)).unwrap();
         fips.bind_with(&binding, &options).unwrap();
     }
+}
+
+/// How the links hold our addresses, in order.
+fn holds(kernel: &FakeKernel) -> Vec<Hold> {
+    let all = kernel.clone().addresses().unwrap().into_iter();
+    let mut holds: Vec<Hold> = all.filter(|held| held.ours).map(|held| held.hold).collect();
+    holds.sort();
+    holds
 }
 
 /// How often each was announced.
@@ -79,4 +96,56 @@ fn what_moved_to_another_card_is_announced_there_only() {
     fips(&kernel).bind_with(&moved, &options).unwrap();
     here.finish_announcements().unwrap();
     assert_eq!(rounds(&kernel), [2, 1]);
+}
+
+#[test]
+fn what_is_held_otherwise_meanwhile_is_announced_no_less_and_no_more() {
+    let kernel = FakeKernel::new();
+    let mut here = fips_holding(&kernel, Hold::Address);
+    // It has nothing to make up for that an earlier one left undone.
+    here.unbind(ip(GOES), &[], &Owner::default()).unwrap();
+    bind_both(&mut here);
+    bind_both_announcing(&mut fips_holding(&kernel, Hold::Route), 0);
+    assert_eq!(holds(&kernel), [Hold::Route; 2]);
+    bind_both(&mut here);
+    assert_eq!(holds(&kernel), [Hold::Address; 2]);
+    assert_eq!(rounds(&kernel), [1, 1]);
+    here.finish_announcements().unwrap();
+    assert_eq!(rounds(&kernel), [2, 2]);
+}
+
+#[test]
+fn what_nobody_was_answered_for_is_announced_anew() {
+    let mut kernel = FakeKernel::new();
+    bind_both_announcing(&mut fips(&kernel), 0);
+    kernel.set_sysctl("net/ipv4/conf/eth0/arp_ignore", "1").unwrap();
+    let mut fips = fips(&kernel);
+    bind_both(&mut fips);
+    assert_eq!(holds(&kernel), [Hold::Address; 2]);
+    assert_eq!(rounds(&kernel), [1, 1]);
+    fips.finish_announcements().unwrap();
+    assert_eq!(rounds(&kernel), [2, 2]);
+}
+
+#[test]
+fn what_comes_back_is_announced_as_often_as_asked_for() {
+    let kernel = FakeKernel::new();
+    bind_both_announcing(&mut fips(&kernel), 0);
+    for address in [STAYS, GOES] {
+        kernel.remove_local_route(&"eth0".parse().unwrap(), ip(address)).unwrap();
+    }
+    let mut fips = fips(&kernel);
+    bind_both(&mut fips);
+    assert_eq!(rounds(&kernel), [1, 1]);
+    fips.finish_announcements().unwrap();
+    assert_eq!(rounds(&kernel), [2, 2]);
+}
+
+/// An earlier process may have ended before it announced it.
+#[test]
+fn what_is_there_is_announced_once_by_a_process_that_begins() {
+    let kernel = FakeKernel::new();
+    bind_both_announcing(&mut fips(&kernel), 0);
+    bind_both(&mut fips(&kernel));
+    assert_eq!(rounds(&kernel), [1, 0]);
 }

@@ -101,6 +101,7 @@ on_both! {
         nothing_to_do_is_no_transaction
         a_generation_counts_the_transactions_of_all
         every_translation_counts
+        counters_are_read_with_the_elements
         the_pass_rule_goes_after_the_users_rules
         a_misplaced_pass_rule_is_put_right
         foreign_rules_of_unknown_handles_fail;
@@ -139,6 +140,8 @@ on_both! {
         routes_go_untold_with_the_last_address
         what_is_answered_chooses_how_it_is_held
         it_is_held_otherwise_if_that_is_asked_for
+        what_is_answered_is_looked_at_again_when_links_changed
+        a_link_without_any_address_holds_one_by_a_route
         a_route_that_nobody_would_ask_for_is_refused
         a_route_of_somebody_else_is_the_hosts_own_address
         both_are_strays_without_their_rules

@@ -27,8 +27,9 @@ pub(crate) fn run(bench: &Bench) -> Group {
     group.set("samples of a running process in a round", inside::samples(bench));
     group.set("0 present", "the chains are there, and fip's table with one binding in it");
     group.set(
-        "fip unbind",
-        "also forgets the connections tracked for the address, which no peer does here",
+        "fip, library",
+        "also forget the connections that are tracked for the address, which no peer does here; \
+         none are tracked, but where it is said",
     );
     process::describe(&mut group, bench);
     let mut engine = docker::Docker::start(&mut group);

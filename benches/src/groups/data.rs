@@ -1,7 +1,6 @@
 //! What a packet and a connection cost on their way to a workload, however many floating addresses
 //! there are.
 
-mod conntrack;
 mod paths;
 mod show;
 
@@ -39,7 +38,7 @@ pub(crate) fn run(bench: &Bench) -> Group {
     let rounds = bench.of(4, 1);
     let millis = Duration::from_millis;
     let effort = bench.of(
-        Effort { connects: millis(500), stream: millis(900), trips: 3_000 },
+        Effort { connects: millis(500), stream: millis(2_000), trips: 3_000 },
         Effort { connects: millis(80), stream: millis(80), trips: 300 },
     );
     describe(&mut group, bench, rounds, effort);

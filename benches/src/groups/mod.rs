@@ -7,6 +7,7 @@ mod moves;
 mod peers;
 mod plugin;
 mod resident;
+mod tracked;
 mod world;
 
 use crate::harness::{Bench, Group, Table};

@@ -113,3 +113,6 @@ impl Held {
         self.arp_ignore.get(&link).copied().filter(|ignore| *ignore > 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use ipnetwork::IpNetwork;
 
@@ -47,6 +48,14 @@ impl Plan {
         [leave, &self.rules.lines(), rest].concat()
     }
 
+    /// The same, of a plan that has been carried out.
+    pub(super) fn into_lines(mut self) -> Vec<String> {
+        let rest = self.address_lines.split_off(self.leaving);
+        self.address_lines.append(&mut self.rules.lines());
+        self.address_lines.extend(rest);
+        self.address_lines
+    }
+
     /// The changes that come first: addresses that go.
     pub(super) fn removals(&self) -> Vec<String> {
         self.address_lines[..self.leaving].to_vec()
@@ -70,8 +79,23 @@ impl std::fmt::Display for Plan {
 
 /// Where a floating address goes to, and how it is held there.
 struct Place {
-    link: Link,
+    link: Rc<Link>,
     hold: Hold,
+}
+
+/// The links that floating addresses go to: thousands go to few.
+#[derive(Default)]
+struct Uplinks(Vec<Rc<Link>>);
+
+impl Uplinks {
+    fn share(&mut self, link: &Link) -> Rc<Link> {
+        if let Some(known) = self.0.iter().find(|known| known.index == link.index) {
+            return Rc::clone(known);
+        }
+        let link = Rc::new(link.clone());
+        self.0.push(Rc::clone(&link));
+        link
+    }
 }
 
 /// The floating addresses that change, with their places.
@@ -86,11 +110,11 @@ pub(super) fn plan<K: Kernel>(
     options: &Options,
     refusals: &mut Refusals,
 ) -> Result<Plan> {
-    let mut places = Places::new();
+    let (mut places, mut uplinks) = (Places::new(), Uplinks::default());
     // What is so already is not looked at any further: of ten thousand, few change at a time.
     let mut changing = Wanted::new();
     for (&floating, bindings) in wanted.iter() {
-        let place = place(kernel, view, floating, bindings, options.hold);
+        let place = place(kernel, view, &mut uplinks, floating, bindings, options.hold);
         let Some(place) = refusals.note(floating, place)? else { continue };
         if !is_so(view, floating, bindings, place.as_ref()) {
             changing.insert(floating, bindings.clone());
@@ -110,10 +134,10 @@ pub(super) fn plan<K: Kernel>(
     });
     let flows = flows.collect();
     let warnings = warnings(view, wanted, bridges, mark);
-    let scope: HashSet<IpAddr> = changing.keys().copied().collect();
+    let scope: BTreeSet<IpAddr> = changing.keys().copied().collect();
     let held: HashMap<IpAddr, (u32, Hold)> = places
         .iter()
-        .filter(|(floating, _)| scope.contains(floating))
+        .filter(|(floating, _)| changing.contains_key(floating))
         .map(|(floating, place)| (*floating, (place.link.index, place.hold)))
         .collect();
     let binder = AddressBinder::new(kernel, &mut view.links);
@@ -157,11 +181,13 @@ fn check_mark(view: &View, wanted: &Wanted, bridges: &Bridges, mark: Option<Mark
 fn place<K: Kernel>(
     kernel: &mut K,
     view: &mut View,
+    uplinks: &mut Uplinks,
     floating: IpAddr,
     bindings: &[Binding],
     hold: Option<Hold>,
 ) -> Result<Option<Place>> {
     let Some(link) = uplink(view, floating, bindings)? else { return Ok(None) };
+    let link = uplinks.share(link);
     if floating.is_ipv4() {
         view.links.look_at(kernel, &link)?;
     }
@@ -170,7 +196,11 @@ fn place<K: Kernel>(
 }
 
 /// The link for a floating address.
-fn uplink(view: &View, floating: IpAddr, bindings: &[Binding]) -> Result<Option<Link>> {
+fn uplink<'v>(
+    view: &'v View,
+    floating: IpAddr,
+    bindings: &[Binding],
+) -> Result<Option<&'v Link>> {
     let mut place: Option<&Link> = None;
     for binding in bindings {
         let link = view.links.uplink(floating, binding.uplink())?;
@@ -184,7 +214,7 @@ fn uplink(view: &View, floating: IpAddr, bindings: &[Binding]) -> Result<Option<
             return Err(Error::refused(floating, why));
         }
     }
-    Ok(place.cloned())
+    Ok(place)
 }
 
 /// The elements of what changes, of which what is refused is taken out.
@@ -194,23 +224,30 @@ fn desired(
     places: &Places,
     refusals: &mut Refusals,
 ) -> Result<Elements> {
-    let mut desired = Elements::new();
+    let (mut desired, mut egress) = (Vec::with_capacity(2 * places.len()), Elements::new());
     for (&floating, bindings) in changing.iter() {
         let Some(Place { link, .. }) = places.get(&floating) else { continue };
         let elements = view.links.check(floating).and_then(|()| {
-            let mut elements = Elements::new();
+            let mut elements = Vec::with_capacity(2);
             for binding in bindings {
-                for (key, value) in nat::elements(binding, &link.name, None) {
-                    check_egress(view, changing, &desired, binding, (&key, &value))?;
-                    elements.insert(key, value);
+                for (key, value) in nat::translations(binding, &link.name) {
+                    check_egress(view, changing, &egress, binding, (&key, &value))?;
+                    elements.push((key, value));
                 }
             }
             Ok(elements)
         });
-        desired.extend(refusals.note(floating, elements)?.into_iter().flatten());
+        for (key, value) in refusals.note(floating, elements)?.into_iter().flatten() {
+            match key {
+                Key::Snat(..) => _ = egress.insert(key, value),
+                _ => desired.push((key, value)),
+            }
+        }
     }
     refusals.leave(changing);
-    Ok(desired)
+    // In order by now, and so quickly made a tree.
+    desired.extend(egress);
+    Ok(desired.into_iter().collect())
 }
 
 /// Whether these are the bindings of the address already, and it is in its place.
@@ -239,22 +276,17 @@ fn rules(
     mut desired: Elements,
     skeleton: Skeleton,
 ) -> Changes {
-    let mut current = current(view, wanted, &desired);
+    let (mut current, networks) = current(view, wanted, &desired);
     current.extend(bridges.keys().flat_map(|bridge| view.elements_of_bridge(bridge)));
     desired.extend(bridges.values().flatten().map(|(key, value)| (key.clone(), value.clone())));
-    let mut changes = Changes::default();
     // First without the table as a whole, to see what is left of it.
-    for (key, value) in current.iter().filter(|(key, value)| desired.get(key) != Some(value)) {
-        changes.remove.push((key.clone(), value.clone()));
-    }
-    changes.add = desired.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    let fixed = changes.remove.iter().chain(&changes.add).filter_map(|(_, value)| value.fixed());
-    let networks = fixed.flat_map(|fixed| view.networks_of(fixed)).collect();
-    let used = widest(&view.used_networks(networks, &changes));
+    let goes = |(key, value): &(&Key, &Value)| desired.get(key) != Some(value);
+    let gone: BTreeMap<&Key, &Value> = current.iter().filter(goes).collect();
+    let used = widest(&view.used_networks(networks, &gone, &desired));
+    let families: BTreeSet<Family> =
+        Family::ALL.into_iter().filter(|family| view.is_of_use(*family, &gone, &desired)).collect();
     current.extend(view.hairpins_within(&used));
     desired.extend(used.into_iter().map(|network| (Key::Hairpin(network), Value::Member)));
-    let families: BTreeSet<Family> =
-        Family::ALL.into_iter().filter(|family| view.is_of_use(*family, &changes)).collect();
     finish(view, desired, current, &families, skeleton)
 }
 
@@ -265,25 +297,24 @@ fn widest(networks: &BTreeSet<IpNetwork>) -> BTreeSet<IpNetwork> {
 }
 
 /// The elements that the wanted bindings are about: theirs as they are, and whatever is where
-/// theirs shall be.
-fn current(view: &View, wanted: &Wanted, desired: &Elements) -> Elements {
+/// theirs shall be; and the networks that they are about.
+fn current(
+    view: &View,
+    wanted: &Wanted,
+    desired: &Elements,
+) -> (Elements, BTreeSet<IpNetwork>) {
     let mut current = Elements::new();
     for floating in wanted.keys() {
         current.extend(view.elements_of(*floating));
     }
-    let networks: BTreeSet<_> = current
-        .values()
-        .chain(desired.values())
-        .filter_map(Value::fixed)
-        .flat_map(|fixed| view.networks_of(fixed))
-        .collect();
-    let hairpins = networks.into_iter().map(Key::Hairpin);
-    for key in desired.keys().cloned().chain(hairpins) {
-        if let Some(value) = view.elements().get(&key) {
-            current.insert(key, value.clone());
-        }
+    let mut networks = BTreeSet::new();
+    for fixed in current.values().chain(desired.values()).filter_map(Value::fixed) {
+        networks.extend(view.networks_of(fixed));
     }
-    current
+    let hairpins: Vec<Key> = networks.iter().copied().map(Key::Hairpin).collect();
+    let there = desired.keys().chain(&hairpins).filter_map(|key| view.elements().get_key_value(key));
+    current.extend(there.map(|(key, value)| (key.clone(), value.clone())));
+    (current, networks)
 }
 
 fn finish(
@@ -349,7 +380,8 @@ fn claims(links: &Links, changes: &[AddressChange], places: &Places) -> Vec<(Lin
         let Some(Place { link, .. }) = places.get(&network.ip()) else { continue };
         let mut present = links.carrying(network.ip());
         if !present.any(|address| address.link == link.index && links.is_answered(address)) {
-            let entry = claims.entry(link.index).or_insert_with(|| (link.clone(), Vec::new()));
+            let none = || (Link::clone(link), Vec::new());
+            let entry = claims.entry(link.index).or_insert_with(none);
             entry.1.push(network.ip());
         }
     }

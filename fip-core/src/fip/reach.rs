@@ -191,22 +191,25 @@ impl<K: Kernel> FloatingIps<K> {
             self.forget_strays()?;
         }
         if unsure && step.plan.rules.is_empty() && matches!(goal, Goal::Bind { .. }) {
-            self.announce_again(&step.wanted, options)?;
+            self.announce_again(&step, options)?;
         }
         self.unsure = unsure && !sweep;
         self.reached = Some(step.reading);
-        report.changes.extend(step.plan.lines());
-        report.warnings = step.plan.warnings;
+        report.warnings = std::mem::take(&mut step.plan.warnings);
+        report.changes.extend(step.plan.into_lines());
         report.refused = step.refused;
         report.committed += began.elapsed();
         Ok(())
     }
 
-    /// An earlier call may have ended before it announced what it had bound.
-    fn announce_again(&mut self, wanted: &Wanted, options: &BindOptions) -> Result<()> {
+    /// An earlier call may have ended before it announced what it had bound. What this one has
+    /// claimed it announces anyway.
+    fn announce_again(&mut self, step: &Step, options: &BindOptions) -> Result<()> {
         let Some(view) = &self.view else { return Ok(()) };
         let rounds = options.announcements.min(1);
-        for address in wanted.keys().flat_map(|floating| view.links.carrying(*floating)) {
+        let claimed = |address| step.plan.claims.iter().any(|(_, list)| list.contains(address));
+        let others = step.wanted.keys().filter(|floating| !claimed(*floating));
+        for address in others.flat_map(|floating| view.links.carrying(*floating)) {
             if let Some(link) = view.links.with_index(address.link) {
                 self.announcements.add(link, &[address.network.ip()], rounds, Instant::now());
             }

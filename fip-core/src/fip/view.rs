@@ -168,13 +168,13 @@ impl View {
 
     /// The network that holds a fixed address, and those in the table that did when it was bound:
     /// its link may be gone by now.
-    pub(super) fn networks_of(&self, fixed: IpAddr) -> BTreeSet<IpNetwork> {
+    pub(super) fn networks_of(&self, fixed: IpAddr) -> impl Iterator<Item = IpNetwork> {
         let first = match fixed {
             IpAddr::V4(_) => IpNetwork::from(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
             IpAddr::V6(_) => IpNetwork::from(IpAddr::from(Ipv6Addr::UNSPECIFIED)),
         };
-        let known = self.hairpins(first).filter(|network| network.contains(fixed));
-        known.chain(self.links.network_of(fixed)).collect()
+        let known = self.hairpins(first).filter(move |network| network.contains(fixed));
+        known.chain(self.links.network_of(fixed))
     }
 
     /// The networks in the table, from this one on.
@@ -195,17 +195,22 @@ impl View {
         inner.map(|network| (Key::Hairpin(network), Value::Member)).collect()
     }
 
-    /// The networks of these fixed addresses, with what will be there after `changes`.
+    /// Which of the networks of what goes and what comes (or stays) will still be of use.
     pub(super) fn used_networks(
         &self,
         networks: BTreeSet<IpNetwork>,
-        changes: &Changes,
+        gone: &BTreeMap<&Key, &Value>,
+        come: &Elements,
     ) -> BTreeSet<IpNetwork> {
+        if gone.is_empty() {
+            return networks;
+        }
         let mut delta: BTreeMap<IpAddr, isize> = BTreeMap::new();
-        for (sign, list) in [(-1, &changes.remove), (1, &changes.add)] {
-            for fixed in list.iter().filter_map(|(_, value)| value.fixed()) {
-                *delta.entry(fixed).or_default() += sign;
-            }
+        for fixed in gone.values().filter_map(|value| value.fixed()) {
+            *delta.entry(fixed).or_default() -= 1;
+        }
+        for fixed in come.values().filter_map(Value::fixed) {
+            *delta.entry(fixed).or_default() += 1;
         }
         let added = |network: &IpNetwork| {
             delta.iter().any(|(fixed, &count)| count > 0 && network.contains(*fixed))
@@ -249,9 +254,14 @@ impl View {
         self.elements().range(first..)
     }
 
-    /// Whether the table has a use for packets of this family after `changes`: a translation, or
-    /// the rules of a bridge, which are for both.
-    pub(super) fn is_of_use(&self, family: Family, changes: &Changes) -> bool {
+    /// Whether the table has a use for packets of this family when these are gone and those have
+    /// come: a translation, or the rules of a bridge, which are for both.
+    pub(super) fn is_of_use(
+        &self,
+        family: Family,
+        gone: &BTreeMap<&Key, &Value>,
+        come: &Elements,
+    ) -> bool {
         let of_family = |key: &Key| match key {
             Key::Dnat(floating) | Key::Port(floating, ..) => Family::of(*floating) == family,
             Key::Snat(..) | Key::Hairpin(_) => false,
@@ -261,19 +271,19 @@ impl View {
             Family::V4 => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
             Family::V6 => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from_bits(u128::MAX).into()),
         };
-        let removed: BTreeSet<&Key> = changes.remove.iter().map(|(key, _)| key).collect();
         let whole = self.elements().range(Key::Dnat(first)..=Key::Dnat(last));
         let ports = self
             .elements()
             .range(Key::Port(first, Protocol::Tcp, 0)..=Key::Port(last, Protocol::Sctp, u16::MAX));
-        changes.add.iter().any(|(key, _)| of_family(key))
-            || whole.chain(ports).chain(self.bridges()).any(|(key, _)| !removed.contains(key))
+        come.keys().any(of_family)
+            || whole.chain(ports).chain(self.bridges()).any(|(key, _)| !gone.contains_key(key))
     }
 
     /// Notes that the changes were made.
     pub(super) fn note(&mut self, changes: &Changes) {
         let whole = changes.table.is_some();
-        for (sign, list) in [(-1, &changes.remove), (1, &changes.add)] {
+        let counted = [(-1, &changes.remove), (1, &changes.add)];
+        for (sign, list) in counted.into_iter().filter(|_| !whole) {
             for fixed in list.iter().filter_map(|(_, value)| value.fixed()) {
                 let count = self.fixed.entry(fixed).or_default();
                 *count = count.saturating_add_signed(sign);

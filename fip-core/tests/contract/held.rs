@@ -156,6 +156,29 @@ pub(crate) fn it_is_held_otherwise_if_that_is_asked_for(scene: &impl Scene) {
     assert!(is_empty(scene));
 }
 
+pub(crate) fn what_is_answered_is_looked_at_again_when_links_changed(scene: &impl Scene) {
+    let fips = &mut scene.fips();
+    bind(fips, &one());
+    assert_eq!(bind(fips, &one()), [""; 0]);
+    ignore(scene, "eth0", "1");
+    // Of that alone the kernel tells nobody.
+    scene.set_up("br0", false);
+    assert_eq!(bind(fips, &one()).len(), 2);
+    assert_eq!(holds(scene), [Hold::Address]);
+    assert!(scene.answers(FLOATING));
+}
+
+pub(crate) fn a_link_without_any_address_holds_one_by_a_route(scene: &impl Scene) {
+    let on_eth0 = || one().on("eth0".parse().unwrap());
+    scene.remove_address("eth0", "192.0.2.10/24");
+    bind(&mut scene.fips(), &on_eth0());
+    assert_eq!(holds(scene), [Hold::Route]);
+    assert!(scene.answers(FLOATING));
+    assert_eq!(bind(&mut scene.fips(), &on_eth0()), [""; 0]);
+    unbind(&mut scene.fips(), FLOATING);
+    assert!(is_empty(scene));
+}
+
 fn refusal<K: Kernel>(fips: &mut FloatingIps<K>, binding: &fip_core::Binding) -> String {
     let error = fips.bind(binding).unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. } | Error::Refused { .. }), "{error:?}");

@@ -5,19 +5,27 @@ use std::net::IpAddr;
 use fip_core::claim::RivalPolicy;
 use fip_core::error::Chain;
 use fip_core::fip::{BindOptions, Plan};
-use fip_core::kernel::Nft;
+use fip_core::kernel::{Hold, LinkChange, NewLink, Nft, Rtnl};
 use fip_core::nat::{About, Family, Key, Value};
-use fip_core::{FloatingIps, Owner};
+use fip_core::{Binding, FloatingIps, Options, Owner};
 use proptest::prelude::*;
-use proptest::test_runner::Config;
+use proptest::sample::select;
+use proptest::test_runner::{Config, RngSeed};
 
 use super::bindings::{bind, options, ports, whole};
-use super::random::{Step, step, take};
-use super::scene::{FakeScene, HostScene, Scene};
+use super::random::{Step, facts, step, step_with, take};
+use super::scene::{FakeScene, HostScene, Scene, link, name};
+
+/// The ways that may be asked for to hold an address.
+const HOLDS: [Option<Hold>; 3] = [None, Some(Hold::Address), Some(Hold::Route)];
+
+fn holding<S: Scene>(scene: &S, hold: Option<Hold>) -> FloatingIps<S::Kernel> {
+    FloatingIps::new(scene.open(), Options { hold, ..Options::default() })
+}
 
 /// A process that has done something before, and so reads all.
-fn experienced<S: Scene>(scene: &S) -> FloatingIps<S::Kernel> {
-    let mut fips = scene.fips();
+fn experienced<S: Scene>(scene: &S, hold: Option<Hold>) -> FloatingIps<S::Kernel> {
+    let mut fips = holding(scene, hold);
     let nobodys = "192.0.2.99".parse().unwrap();
     for _ in 0..2 {
         fips.unbind(nobodys, &[], &Owner::default()).unwrap();
@@ -40,31 +48,119 @@ fn plan<S: Scene>(fips: &mut FloatingIps<S::Kernel>, step: &Step) -> String {
     }
 }
 
-fn plans_agree<S: Scene>(scene: &S, steps: &[Step]) -> Result<(), TestCaseError> {
-    let (mut fips, mut experienced) = (scene.fips(), experienced(scene));
-    for step in steps {
-        let narrow = plan::<S>(&mut scene.fips(), step);
-        prop_assert_eq!(narrow, plan::<S>(&mut experienced, step), "{:?}", step);
+fn plans_agree<S: Scene>(scene: &S, steps: &[(Step, usize)]) -> Result<(), TestCaseError> {
+    let mut experienced = HOLDS.map(|hold| experienced(scene, hold));
+    let mut fips = scene.fips();
+    for (step, hold) in steps {
+        let narrow = plan::<S>(&mut holding(scene, HOLDS[*hold]), step);
+        prop_assert_eq!(narrow, plan::<S>(&mut experienced[*hold], step), "{:?}", step);
         take(scene, &mut fips, step);
     }
     Ok(())
 }
 
+/// Takes each step on two hosts: here in a process of its own, there in one that goes on.
+fn deeds_agree<S: Scene>(hosts: [&S; 2], steps: &[(Step, usize)]) -> Result<(), TestCaseError> {
+    let [here, there] = hosts;
+    let mut experienced = HOLDS.map(|hold| experienced(there, hold));
+    for (step, hold) in steps {
+        let first = take(here, &mut holding(here, HOLDS[*hold]), step);
+        prop_assert_eq!(first, take(there, &mut experienced[*hold], step), "{:?}", step);
+        prop_assert_eq!(facts(here), facts(there), "after {:?}", step);
+    }
+    Ok(())
+}
+
+/// The same each time.
 fn config(cases: u32) -> Config {
-    Config { cases, failure_persistence: None, ..Config::default() }
+    let rng_seed = RngSeed::Fixed(1);
+    Config { cases, rng_seed, failure_persistence: None, ..Config::default() }
+}
+
+/// Steps, each by a process that holds addresses in one of the ways.
+fn steps_with(step: impl Strategy<Value = Step>) -> impl Strategy<Value = Vec<(Step, usize)>> {
+    prop::collection::vec((step, 0..HOLDS.len()), 1..30)
 }
 
 #[test]
 fn a_first_plan_in_memory_is_the_same() {
-    proptest!(config(200), |(steps in prop::collection::vec(step(), 1..30))| {
+    proptest!(config(150), |(steps in steps_with(step()))| {
         plans_agree(&FakeScene::new(), &steps)?;
     });
 }
 
 #[test]
 fn a_first_plan_is_the_same() {
-    proptest!(config(12), |(steps in prop::collection::vec(step(), 1..20))| {
+    proptest!(config(8), |(steps in steps_with(step()))| {
         plans_agree(&HostScene::new(), &steps)?;
+    });
+}
+
+/// What a host has with several cards and bridges, beside what the scene has.
+const LINKS: [(&str, [&str; 2]); 3] = [
+    ("eth1", ["198.51.100.10/24", "2001:db8:51::10/64"]),
+    ("br1", ["172.19.0.1/16", "2001:db8:19::1/64"]),
+    ("br2", ["172.20.0.1/24", "2001:db8:20::1/64"]),
+];
+
+fn widened<S: Scene>(scene: S) -> S {
+    let mut kernel = scene.open();
+    for (text, networks) in LINKS {
+        kernel.create_link(&NewLink::Bridge { name: name(text), mtu: 1500 }).unwrap();
+        let index = link(&mut kernel, text).index;
+        kernel.change_link(index, &LinkChange::Up(true)).unwrap();
+        networks.into_iter().for_each(|network| scene.add_address(text, network));
+    }
+    scene
+}
+
+/// A binding of one of several networks outside, some of no card, to one of several inside, some of
+/// no bridge.
+fn wide_binding() -> impl Strategy<Value = Binding> {
+    let outside = select(vec![
+        ("192.0.2.", "2001:db8::"),
+        ("198.51.100.", "2001:db8:51::"),
+        ("203.0.113.", "2001:db8:52::"),
+    ]);
+    let inside = select(vec![
+        ("172.18.0.", "2001:db8:18::"),
+        ("172.19.0.", "2001:db8:19::"),
+        ("172.20.0.", "2001:db8:20::"),
+        ("172.21.0.", "2001:db8:21::"),
+    ]);
+    let uplink = select(vec![None, None, None, Some("eth0"), Some("eth1"), Some("br2")]);
+    let owner = select(vec!["cli", "agent", "plugin:net"]);
+    let ports = prop::collection::btree_set(0..3usize, 0..3);
+    (any::<bool>(), (outside, 20..22u8), (inside, 2..4u8), ports, uplink, owner, any::<bool>())
+        .prop_map(|(v4, outside, inside, ports, uplink, owner, egress)| {
+            let pick = |((four, six), number)| format!("{}{number}", if v4 { four } else { six });
+            let all = ["tcp:80", "tcp:81:80", "udp:53"];
+            let ports = ports.into_iter().map(|place| all[place].parse().unwrap());
+            let new = whole(&pick(outside), &pick(inside)).with_ports(ports).with_egress(egress);
+            let new = new.owned_by(owner.parse().unwrap());
+            uplink.map_or(new.clone(), |uplink| new.on(name(uplink)))
+        })
+}
+
+#[test]
+fn a_first_plan_on_a_wide_host_in_memory_is_the_same() {
+    proptest!(config(150), |(steps in steps_with(step_with(wide_binding().boxed())))| {
+        plans_agree(&widened(FakeScene::new()), &steps)?;
+    });
+}
+
+#[test]
+fn a_first_plan_on_a_wide_host_is_the_same() {
+    proptest!(config(6), |(steps in steps_with(step_with(wide_binding().boxed())))| {
+        plans_agree(&widened(HostScene::new()), &steps)?;
+    });
+}
+
+#[test]
+fn a_first_deed_leaves_the_same_behind() {
+    let wide = || widened(FakeScene::new());
+    proptest!(config(100), |(steps in steps_with(step_with(wide_binding().boxed())))| {
+        deeds_agree([&wide(), &wide()], &steps)?;
     });
 }
 

@@ -68,6 +68,12 @@ fn bridge_rules() -> impl Strategy<Value = BridgeRules> {
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
+    step_with(binding().boxed())
+}
+
+/// A step that is about such bindings.
+pub(super) fn step_with(binding: BoxedStrategy<Binding>) -> impl Strategy<Value = Step> {
+    let binding = || binding.clone();
     let owner = prop::sample::select(vec!["cli", "agent"]).prop_map(|text| text.parse().unwrap());
     prop_oneof![
         8 => (binding(), any::<bool>()).prop_map(|(binding, replace)| Step::Bind(binding, replace)),
@@ -164,7 +170,7 @@ fn meddle<S: Scene>(scene: &S, step: &Step) {
 }
 
 /// What is on the links and in the packet filter.
-fn facts(scene: &impl Scene) -> (Vec<String>, fip_core::nat::Ruleset, Vec<String>) {
+pub(super) fn facts(scene: &impl Scene) -> (Vec<String>, fip_core::nat::Ruleset, Vec<String>) {
     let mut kernel = scene.open();
     let links = kernel.links().unwrap();
     let name = |index| links.iter().find(|link| link.index == index).unwrap().name.to_string();

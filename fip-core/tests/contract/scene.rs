@@ -3,10 +3,12 @@
 //! The host has `eth0` with 192.0.2.10/24 and 2001:db8::10/64, default routes by `.1` and `::1`,
 //! and the bridge `br0` with 172.18.0.1/16, 2001:db8:18::1/64 and the running port `port0`.
 
+use std::net::IpAddr;
+
 use fip_core::kernel::fake::FakeKernel;
 use fip_core::kernel::host::Host;
 use fip_core::kernel::{Deed, Hold, Kernel, Link, Mac, Rtnl, Sighting, Wire};
-use fip_core::nat::Family;
+use fip_core::nat::{Family, Key};
 use fip_core::netns::NetNs;
 use fip_core::{FloatingIps, LinkName, Options};
 use ipnetwork::IpNetwork;
@@ -17,6 +19,18 @@ use crate::lab::Ns;
 pub(crate) enum Way {
     Away,
     Back,
+}
+
+/// The bytes that a datagram of the rival's carries.
+const DATAGRAM: usize = 10;
+
+/// A packet of it, with its headers: of UDP, and of IPv4 or IPv6.
+pub(crate) fn packet(family: Family) -> u64 {
+    let header = match family {
+        Family::V4 => 20,
+        Family::V6 => 40,
+    };
+    header + 8 + DATAGRAM as u64
 }
 
 pub(crate) trait Scene {
@@ -50,6 +64,9 @@ pub(crate) trait Scene {
     fn claim(&self, address: &str) -> Mac;
     /// The rival asks once whether the address is free.
     fn probe(&self, address: &str) -> Mac;
+
+    /// The rival sends so many datagrams of [`DATAGRAM`] bytes to the floating address of an element.
+    fn receive(&self, key: &Key, packets: u64);
 
     fn touch_ruleset(&self);
     fn flush_ruleset(&self);
@@ -172,6 +189,11 @@ impl Scene for FakeScene {
         RIVAL
     }
 
+    fn receive(&self, key: &Key, packets: u64) {
+        let (floating, _) = destination(key);
+        self.0.count(key, packets, packets * packet(Family::of(floating)));
+    }
+
     fn touch_ruleset(&self) {
         self.0.touch_ruleset();
     }
@@ -264,6 +286,15 @@ impl HostScene {
             Family::V4 => self.host.iptables(args),
             Family::V6 => self.host.ip6tables(args),
         }
+    }
+}
+
+/// The floating address of a translation, and a port that it is translated at.
+fn destination(key: &Key) -> (IpAddr, u16) {
+    match key {
+        Key::Dnat(floating) => (*floating, 9),
+        Key::Port(floating, _, port) => (*floating, *port),
+        other => panic!("{other} translates nothing"),
     }
 }
 
@@ -364,6 +395,17 @@ impl Scene for HostScene {
             self.lan.try_tool("arping", &["-D", "-c", "1", "-I", "lan0", address], "");
         }
         self.lan_mac()
+    }
+
+    fn receive(&self, key: &Key, packets: u64) {
+        let (floating, port) = destination(key);
+        if floating.is_ipv6() {
+            self.lan.ip("addr replace 2001:db8::1/64 dev lan0 nodad");
+        }
+        self.lan.run(|| {
+            let socket = crate::lab::udp_socket((floating, port).into()).unwrap();
+            (0..packets).for_each(|_| _ = socket.send(&[0; DATAGRAM]).unwrap());
+        });
     }
 
     fn touch_ruleset(&self) {

@@ -26,7 +26,7 @@ pub(crate) use flow::{Prober, TcpFlow, UdpFlow};
 pub(crate) use ns::Ns;
 pub(crate) use process::{Finished, Running};
 pub(crate) use topology::{Family, Host, Lan, Workload, add_route_to, container, lan};
-pub(crate) use traffic::{EchoWitness, Proto, ping, tcp_whoami, udp_whoami, whoami};
+pub(crate) use traffic::{EchoWitness, Proto, ping, tcp_whoami, udp_socket, udp_whoami, whoami};
 pub(crate) use whoami::{Reply, Whoami};
 
 /// How long to wait for what must happen.

@@ -8,6 +8,7 @@ use fip_core::{Binding, FloatingIps, Owner};
 use serde_json::Value;
 
 use super::super::peers::{Hold, Pair, UPLINK};
+use super::super::tracked::{self, busy};
 use super::super::world::{EXTRA, OTHER, Site, World, bind_options, binding, owner};
 use crate::harness::{Bench, Case, Figures, Spread, run, words};
 
@@ -46,19 +47,33 @@ impl Sites {
     ) -> Vec<Case<'a>> {
         let count = Some(present.len() as u64);
         let limit = |name, site, hold| Case::new(name, count, move || limit(bench, site, hold));
-        let library = |name, site: &'a Site, hold| {
+        let samples = samples(bench);
+        let library = |name: &str, site: &'a Site, hold| {
             let mut library = Library::new(site, hold, present);
             library.bind();
             world.must_reach(name, site, EXTRA.floating);
             library.unbind();
-            let samples = samples(bench);
-            Case::new(name, count, move || library.figures(samples))
+            library
         };
+        let idle = |name: &str, site: &'a Site, hold| {
+            let mut library = library(name, site, hold);
+            Case::new(name, count, move || {
+                tracked::forget_all(&site.host);
+                library.figures(samples)
+            })
+        };
+        let (busy, site) = (format!("library, route, {}", busy()), &self.fip_route);
+        let mut library = library(&busy, site, Hold::Route);
+        let busy = Case::new(&busy, count, move || {
+            // Each takes some hundred times as long.
+            tracked::while_busy(&site.host, || library.figures(samples / 20))
+        });
         vec![
             limit("limit in a process, address", &self.limit_address, "address"),
             limit("limit in a process, route", &self.limit_route, "route"),
-            library("library, address", &self.fip_address, Hold::Address),
-            library("library, route", &self.fip_route, Hold::Route),
+            idle("library, address", &self.fip_address, Hold::Address),
+            idle("library, route", &self.fip_route, Hold::Route),
+            busy,
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! A process for each: scripts, the limit, and the command `fip`.
 
 use super::super::peers::{BRIDGE, Hold, Pair, UPLINK};
+use super::super::tracked::{self, busy};
 use super::super::world::{EXTRA, Site, World};
 use crate::harness::{Bench, Case, Figures, Group, Took, timed, words};
 
@@ -124,27 +125,28 @@ impl Sites {
         for (site, commands) in self.all(bench) {
             let is_asking = std::ptr::eq(site, &self.fip_claims);
             commands.must_work(if is_asking { &self.asking } else { world }, site);
-            let Commands { name, bind, unbind } = commands;
-            cases.push(Case::new(name, Some(count), move || {
-                figures(timed(&site.host, &bind), timed(&site.host, &unbind))
+            cases.push(Case::new(commands.name, Some(count), move || {
+                tracked::forget_all(&site.host);
+                commands.figures(site)
             }));
         }
+        let busy = format!("fip, {}", busy());
+        let commands = Commands::fip(bench, "fip", EQUAL);
+        cases.push(Case::new(&busy, Some(count), move || {
+            tracked::while_busy(&self.fip.host, || commands.figures(&self.fip))
+        }));
         cases
     }
 
     fn all(&self, bench: &Bench) -> [(&Site, Commands); 8] {
-        let (fip, limit) = (&bench.programs.fip, &bench.programs.limit);
+        let limit = &bench.programs.limit;
         let Pair { floating, fixed } = EXTRA;
         let limit = |name, hold| Commands {
             name,
             bind: words(limit, &format!("bind {UPLINK} {floating} {fixed} {hold}")),
             unbind: words(limit, &format!("unbind {UPLINK} {floating} {fixed} {hold}")),
         };
-        let fip = |name, options: &str| Commands {
-            name,
-            bind: words(fip, &format!("bind {floating} {fixed} {options}")),
-            unbind: words(fip, &format!("unbind {floating}")),
-        };
+        let fip = |name, options: &str| Commands::fip(bench, name, options);
         let by_address = format!("{EQUAL} --hold address");
         [
             (&self.iptables, IPTABLES.commands()),
@@ -160,6 +162,20 @@ impl Sites {
 }
 
 impl Commands {
+    fn fip(bench: &Bench, name: &'static str, options: &str) -> Self {
+        let Pair { floating, fixed } = EXTRA;
+        let fip = |args: &str| words(&bench.programs.fip, args);
+        Self {
+            name,
+            bind: fip(&format!("bind {floating} {fixed} {options}")),
+            unbind: fip(&format!("unbind {floating}")),
+        }
+    }
+
+    fn figures(&self, site: &Site) -> Figures {
+        figures(timed(&site.host, &self.bind), timed(&site.host, &self.unbind))
+    }
+
     fn must_work(&self, world: &World, site: &Site) {
         timed(&site.host, &self.bind);
         world.must_reach(self.name, site, EXTRA.floating);

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use fip_core::kernel::Hold;
 
 use super::super::peers::{Pair, docker_rules, pairs};
+use super::super::tracked;
 use super::super::world::{EXTRA, Site, World};
-use super::{DOCKER, FIP, HOST, IPTABLES, NFT, ROUTED, conntrack};
+use super::{DOCKER, FIP, HOST, IPTABLES, NFT, ROUTED};
 use crate::docker::{Engine, IMAGE, Options};
 use crate::harness::Group;
 use crate::lab::{Family, Host, Lan, Ns, lan};
@@ -66,7 +67,7 @@ impl Path {
 
     /// The host forgets its tracked connections.
     pub(super) fn forget(&self) {
-        conntrack::forget_all(self.host());
+        tracked::forget_all(self.host());
     }
 }
 

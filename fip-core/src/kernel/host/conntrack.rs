@@ -28,6 +28,8 @@ const REPLY: u16 = 2;
 const MARK: u16 = 8;
 const ID: u16 = 12;
 const ZONE: u16 = 18;
+/// `NFPROTO_UNSPEC`
+const ANY_FAMILY: u8 = 0;
 /// How many connections are tracked. Once it is open it tells of the network namespace in which it
 /// was opened, in a quarter of the time that netlink takes (`IPCTNL_MSG_CT_GET_STATS`).
 const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
@@ -87,12 +89,9 @@ impl ConntrackSocket {
                 concerned.iter().filter_map(|address| by_address.get(address)).flatten();
             flows.any(|flows| flows.include(connection))
         };
-        for family in Family::ALL {
-            if flows.iter().any(|flows| Family::of(flows.floating) == family) {
-                self.forget_listed(family, doomed)?;
-            }
-        }
-        Ok(())
+        let families: Vec<Family> = flows.iter().map(|flows| Family::of(flows.floating)).collect();
+        let only = families.first().copied().filter(|first| families.iter().all(|f| f == first));
+        self.forget_listed(only, doomed)
     }
 
     /// See [`crate::kernel::Conntrack::forget_strays`].
@@ -101,8 +100,7 @@ impl ConntrackSocket {
             if self.is_empty() {
                 return Ok(());
             }
-            let mut families = Family::ALL.into_iter();
-            families.try_for_each(|family| self.forget_listed(family, |c| strays.include(c)))
+            self.forget_listed(None, |connection| strays.include(connection))
         };
         forget().map_err(|error| Error::kernel("forget tracked connections", error))
     }
@@ -114,14 +112,16 @@ impl ConntrackSocket {
         matches!(read, Some(Ok(length)) if digits[..length].trim_ascii() == b"0")
     }
 
-    /// Lists all connections, which takes some 10 ms however few there are, and deletes one by one.
+    /// Lists all connections, of one family or of both, which takes some 10 ms however few there
+    /// are, and deletes one by one.
     fn forget_listed(
         &mut self,
-        family: Family,
+        only: Option<Family>,
         doomed: impl Fn(&Connection) -> bool,
     ) -> io::Result<()> {
-        let list = Message::new(CTNETLINK, GET, family.nfproto());
+        let list = Message::new(CTNETLINK, GET, only.map_or(ANY_FAMILY, Family::nfproto));
         let deletions = self.socket.dump(&list, |reply: Message| {
+            let family = Family::ALL.into_iter().find(|f| f.nfproto() == reply.family())?;
             let connection = read(reply.attributes(), family)?;
             doomed(&connection).then(|| deletion(&reply))
         })?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
-use crate::diff::Changes;
+use crate::diff::{Changes, TableChange};
 use crate::error::{Error, Result};
 use crate::kernel::{Commit, Counter};
 use crate::nat::skeleton::Skeleton;
@@ -186,17 +186,39 @@ impl NftSocket {
             let current = self.generation()? == generation;
             return Ok(if current { Commit::Done } else { Commit::Stale });
         }
-        let control = |kind| Message::new(0, kind, 0).with_resource(NFTABLES);
-        let begin = control(BATCH_BEGIN).with(|w| _ = w.be32(BATCH_GENID, generation));
-        let mut messages = vec![(begin, 0)];
-        messages.extend(table::encode(changes));
-        messages.push((control(BATCH_END), 0));
-        match self.socket.transaction(messages) {
+        let outcome = match self.transact(changes, generation) {
+            Err(error) if error.raw_os_error() == Some(libc::ENFILE) => {
+                let Some(anew) = self.anew(changes, generation)? else { return Ok(Commit::Stale) };
+                self.transact(&anew, generation)
+            }
+            outcome => outcome,
+        };
+        match outcome {
             Ok(()) => Ok(Commit::Done),
             Err(error) if error.raw_os_error() == Some(libc::ERESTART) => Ok(Commit::Stale),
             Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Err(no_nf_tables()),
             Err(error) => Err(Error::kernel("change the nf_tables ruleset", error)),
         }
+    }
+
+    fn transact(&mut self, changes: &Changes, generation: u32) -> io::Result<()> {
+        let control = |kind| Message::new(0, kind, 0).with_resource(NFTABLES);
+        let begin = control(BATCH_BEGIN).with(|w| _ = w.be32(BATCH_GENID, generation));
+        let mut messages = vec![(begin, 0)];
+        messages.extend(table::encode(changes));
+        messages.push((control(BATCH_END), 0));
+        self.socket.transaction(messages)
+    }
+
+    /// The same changes where one of the sets is full: with the table made anew, by which its sets
+    /// get room for what is there and for what comes. None if the ruleset has changed.
+    fn anew(&mut self, changes: &Changes, generation: u32) -> Result<Option<Changes>> {
+        let Snapshot { generation: current, mut ruleset, .. } = self.snapshot()?;
+        changes.apply(&mut ruleset);
+        let table = ruleset.skeleton.map(TableChange::Replace);
+        let (add, passes) = (ruleset.elements.into_iter().collect(), changes.passes.clone());
+        let anew = Changes { table, remove: Vec::new(), add, passes };
+        Ok((current == generation).then_some(anew))
     }
 }
 

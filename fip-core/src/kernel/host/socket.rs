@@ -73,23 +73,34 @@ impl Socket {
     }
 
     /// Sends the requests in one datagram; the kernel's answer to each, in order.
+    ///
+    /// Only the last one asks for an acknowledgement: the kernel takes them in order, and whatever
+    /// was asked for, it answers a request that it refuses.
     pub(super) fn request<T: NetlinkSerializable + Debug>(
         &mut self,
         messages: impl IntoIterator<Item = (T, u16)>,
     ) -> io::Result<Vec<io::Result<()>>> {
-        let first = self.begin();
-        for (payload, flags) in messages {
-            self.push(payload, NLM_F_REQUEST | NLM_F_ACK | flags)?;
+        let first = self.begin().wrapping_add(1);
+        let mut messages = messages.into_iter().peekable();
+        while let Some((payload, flags)) = messages.next() {
+            let ack = if messages.peek().is_none() { NLM_F_ACK } else { 0 };
+            self.push(payload, NLM_F_REQUEST | ack | flags)?;
         }
-        let mut results: Vec<io::Result<()>> = Vec::new();
-        let total = self.sequence.wrapping_sub(first) as usize;
+        let total = self.sequence.wrapping_add(1).wrapping_sub(first) as usize;
+        let mut results: Vec<io::Result<()>> = (0..total).map(|_| Ok(())).collect();
+        if total == 0 {
+            return Ok(results);
+        }
         self.flush()?;
-        while results.len() < total {
-            let expected = first.wrapping_add(1 + results.len() as u32);
+        let mut answered = false;
+        while !answered {
             self.receive(|header, buffer| {
-                let due = header.sequence_number == expected;
-                if due && let Some(answer) = acknowledgement(header, buffer)? {
-                    results.push(answer);
+                let place = header.sequence_number.wrapping_sub(first) as usize;
+                if let Some(result) = results.get_mut(place)
+                    && let Some(answer) = acknowledgement(header, buffer)?
+                {
+                    *result = answer;
+                    answered |= place + 1 == total;
                 }
                 Ok(())
             })?;

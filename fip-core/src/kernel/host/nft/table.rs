@@ -3,7 +3,7 @@
 use crate::diff::{Changes, PassChange, TableChange};
 use crate::nat::expr::Expr;
 use crate::nat::skeleton::{Chain, Field, Hook, HookPoint, Rule, Set, Skeleton};
-use crate::nat::{TABLE, pass_rule};
+use crate::nat::{Key, TABLE, Value, pass_rule};
 
 use super::super::message::{Message, Writer};
 use super::{element, wire};
@@ -37,6 +37,11 @@ const CREATE: u16 = libc::NLM_F_CREATE as u16;
 const EXCL: u16 = libc::NLM_F_EXCL as u16;
 const APPEND: u16 = libc::NLM_F_APPEND as u16;
 
+/// So many elements at once are worth a set that is made for them.
+const MANY: usize = 1000;
+/// It is made for so many times as many.
+const SPARE: usize = 4;
+
 const SET_MAP: u32 = 0x8;
 const SET_INTERVAL: u32 = 0x4;
 const SET_CONCAT: u32 = 0x80;
@@ -54,10 +59,12 @@ fn ours(kind: u8) -> Message {
 pub(super) fn encode(changes: &Changes) -> Vec<(Message, u16)> {
     let mut messages = Vec::new();
     match &changes.table {
-        Some(TableChange::Create(skeleton)) => encode_skeleton(skeleton, &mut messages),
+        Some(TableChange::Create(skeleton)) => {
+            encode_skeleton(skeleton, &changes.add, &mut messages);
+        }
         Some(TableChange::Replace(skeleton)) => {
             messages.push((ours(msg::DELTABLE), 0));
-            encode_skeleton(skeleton, &mut messages);
+            encode_skeleton(skeleton, &changes.add, &mut messages);
         }
         Some(TableChange::Delete) => messages.push((ours(msg::DELTABLE), 0)),
         None => {}
@@ -68,10 +75,16 @@ pub(super) fn encode(changes: &Changes) -> Vec<(Message, u16)> {
     messages
 }
 
-fn encode_skeleton(skeleton: &Skeleton, messages: &mut Vec<(Message, u16)>) {
+/// The table, as it shall be to take these elements.
+fn encode_skeleton(
+    skeleton: &Skeleton,
+    elements: &[(Key, Value)],
+    messages: &mut Vec<(Message, u16)>,
+) {
     messages.push((ours(msg::NEWTABLE), CREATE | EXCL));
     for (id, set) in skeleton.sets.iter().enumerate() {
-        messages.push((encode_set(set, id as u32 + 1), CREATE | EXCL));
+        let room = if set.interval { None } else { room(&set.name, elements) };
+        messages.push((encode_set(set, id as u32 + 1, room), CREATE | EXCL));
     }
     for chain in skeleton.chains.iter() {
         messages.push((encode_chain(chain), CREATE | EXCL));
@@ -109,9 +122,20 @@ fn encode_chain(chain: &Chain) -> Message {
     })
 }
 
+/// For how many elements a set is made that is given many at once; none if for any number.
+///
+/// One for any number is a table that grows (`nft_rhash`), and to grow while it is filled takes as
+/// long as the rest. One for a certain number never does (`nft_hash`), but refuses what is more; so
+/// it has room to spare, and is made anew when that is gone.
+fn room(set: &str, elements: &[(Key, Value)]) -> Option<u32> {
+    let count = elements.iter().filter(|(key, _)| key.map() == set).count();
+    let room = count.checked_mul(SPARE)?.try_into().ok()?;
+    (count >= MANY).then_some(room)
+}
+
 /// `NFTA_SET_NAME`, `_FLAGS`, `_KEY_TYPE`, `_KEY_LEN`, `_DATA_TYPE`, `_DATA_LEN`, `_DESC`, `_ID`,
 /// `_USERDATA`, `_EXPR`
-fn encode_set(set: &Set, id: u32) -> Message {
+fn encode_set(set: &Set, id: u32, room: Option<u32>) -> Message {
     ours(msg::NEWSET).with(|w| {
         w.text(2, &set.name).be32(3, set_flags(set));
         w.be32(4, type_of(&set.key)).be32(5, length_of(&set.key));
@@ -128,6 +152,10 @@ fn encode_set(set: &Set, id: u32) -> Message {
                     }
                 });
             });
+        }
+        if let Some(room) = room {
+            // NFTA_SET_DESC_SIZE
+            w.nest(9, |w| _ = w.be32(1, room));
         }
         if set.key == [Field::LinkName] {
             w.bytes(13, &of_host_order());
