@@ -92,21 +92,22 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn wish(name: &str, asks: &str, presence: Presence) -> Wish {
+/// What a workload asks for, in one of its runs.
+pub(super) fn wish(name: &str, run: u64, asks: &str, presence: Presence) -> Wish {
     let workload = Workload {
         id: format!("id-{name}"),
         name: name.to_owned(),
         container: None,
         asks: asks.to_owned(),
         age: 0,
-        run: 1,
+        run,
         presence,
     };
     Wish { workload: workload.into(), floating: parse_floating(asks).unwrap() }
 }
 
 fn running(name: &str, asks: &str, fixed: &str) -> Wish {
-    wish(name, asks, Presence::Running(vec![ip(fixed)]))
+    wish(name, 1, asks, Presence::Running(vec![ip(fixed)]))
 }
 
 fn again(mut wish: Wish) -> Wish {
@@ -169,7 +170,7 @@ fn another_fixed_address_leaves_the_floating_one_in_place() {
     assert_eq!(scene.kernel.clone().generation().unwrap(), before + 1);
     assert_eq!(scene.kernel.announced(), announced);
     assert!(!scene.signals().iter().any(|signal| matches!(signal, Signal::Left { .. })));
-    let stopped = wish("other", "192.0.2.20", Presence::Stopped);
+    let stopped = wish("other", 1, "192.0.2.20", Presence::Stopped);
     assert_eq!(scene.pursue(&[stopped]), [State::Stopped]);
     assert_eq!(scene.bound(), [""; 0]);
     assert!(scene.signals().contains(&Signal::Left { address: ip("192.0.2.20") }));

@@ -1,32 +1,15 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use fip_core::{LinkName, Owner};
 
+use super::super::tests::wish;
 use super::super::wanted::Terms;
 use super::*;
-use crate::agent::model::Workload;
-use crate::options::parse_floating;
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
-}
-
-fn wish(name: &str, run: u64, asks: &str, presence: Presence) -> Wish {
-    Wish {
-        workload: Arc::new(Workload {
-            id: format!("id-{name}"),
-            name: name.to_owned(),
-            container: None,
-            asks: asks.to_owned(),
-            age: 0,
-            run,
-            presence,
-        }),
-        floating: parse_floating(asks).unwrap(),
-    }
 }
 
 fn running(name: &str, asks: &str, fixed: &str) -> Wish {

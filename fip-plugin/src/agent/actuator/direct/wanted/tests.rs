@@ -1,23 +1,9 @@
+use super::super::tests::wish;
 use super::*;
-use crate::agent::model::Workload;
-use crate::options::parse_floating;
-
-fn wish(name: &str, asks: &str, presence: Presence) -> Wish {
-    let workload = Workload {
-        id: format!("id-{name}"),
-        name: name.to_owned(),
-        container: None,
-        asks: asks.to_owned(),
-        age: 0,
-        run: 0,
-        presence,
-    };
-    Wish { workload: workload.into(), floating: parse_floating(asks).unwrap() }
-}
 
 fn running(name: &str, asks: &str, fixed: &[&str]) -> Wish {
     let fixed = fixed.iter().map(|text| text.parse().unwrap()).collect();
-    wish(name, asks, Presence::Running(fixed))
+    wish(name, 1, asks, Presence::Running(fixed))
 }
 
 fn terms() -> Terms {
@@ -55,7 +41,7 @@ fn a_workload_without_an_address_gets_none() {
         running("v4", "2001:db8::20 192.0.2.21", &["172.18.0.2"]),
         running("loop", "192.0.2.22", &["127.0.0.1"]),
         running("good", "192.0.2.23", &["172.18.0.3"]),
-        wish("stopped", "192.0.2.24", Presence::Stopped),
+        wish("stopped", 1, "192.0.2.24", Presence::Stopped),
     ]);
     assert_eq!(shown(&wanted), ["192.0.2.23 -> 172.18.0.3 egress"]);
     let refused: Vec<&str> = wanted.refused.keys().map(String::as_str).collect();
@@ -83,7 +69,7 @@ fn of_whom_nothing_is_known_keeps_its_part_of_an_address() {
         running("dns", "192.0.2.20:udp:53", &["172.18.0.3"]),
     ]);
     let held: Vec<Binding> = held.bindings().cloned().collect();
-    let unknown = wish("web", "192.0.2.20:tcp:80", Presence::Unknown);
+    let unknown = wish("web", 1, "192.0.2.20:tcp:80", Presence::Unknown);
     let wanted = Wanted::of(&[unknown], |_| held.clone(), &terms());
     assert_eq!(shown(&wanted), ["192.0.2.20 -> 172.18.0.2 tcp:80"]);
     assert_eq!(wanted.unknown.len(), 1);
