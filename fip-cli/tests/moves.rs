@@ -143,8 +143,6 @@ fn an_ipv6_address_moves_between_hosts() {
     move_under_load(Family::V6);
 }
 
-/// A client that has not heard of the move sends on to the old host. The flows of before must
-/// not reach the old workload even so.
 /// Between an address of the link and a local route: nobody on the LAN notices.
 #[test]
 fn how_an_address_is_held_changes_under_load() {
@@ -179,6 +177,8 @@ fn how_an_address_is_held_changes_under_load() {
     assert!(!claims.contains(&probed), "what it has it does not ask for: {claims:?}");
 }
 
+/// A client that has not heard of the move sends on to the old host. The flows of before must
+/// not reach the old workload even so.
 #[test]
 fn the_old_host_forgets_the_flows_of_an_unbound_address() {
     let scene = Scene::new();

@@ -87,8 +87,8 @@ impl Links {
         Ok(true)
     }
 
-    /// Whether the link of this route is as it was before: one that goes down loses its IPv4 routes,
-    /// and the kernel tells nobody.
+    /// Whether the link of this route is as it was before: one that goes down loses its IPv4
+    /// routes, and the kernel tells nobody.
     fn keeps(&self, route: &Route, before: &[Link]) -> bool {
         let Some(index) = route.link else { return true };
         let state = |link: &Link| (link.up, link.running, link.master);

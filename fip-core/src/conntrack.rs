@@ -4,12 +4,12 @@
 //! workload, or untranslated, until it falls silent. Exactly the flows whose translation changes
 //! are forgotten; the next packet of each is translated anew, or answered by the new host.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use crate::binding::{Binding, Protocol};
 use crate::kernel::{Flows, Which};
-use crate::nat::Mark;
+use crate::nat::{Elements, Key, Mark, Value};
 
 /// How one floating address is translated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,14 +41,6 @@ impl Translation {
 
     fn port(&self, port: (Protocol, u16)) -> Option<(IpAddr, u16)> {
         self.ports.get(&port).copied().or_else(|| Some((self.whole?, port.1)))
-    }
-
-    /// Who shall answer a connection to the floating address, and from which port.
-    fn answerer(&self, connection: &Connection) -> Option<(IpAddr, u16)> {
-        match Protocol::from_number(connection.protocol) {
-            Some(protocol) => self.port((protocol, connection.port)),
-            None => self.whole.map(|fixed| (fixed, connection.answering_port)),
-        }
     }
 }
 
@@ -93,26 +85,48 @@ impl Flows {
 
 /// What tells the connections that are not translated as all bindings together say: left over by
 /// a call that ended between its changes and forgetting.
-#[derive(Debug, Clone, Default)]
-pub struct Strays {
-    translations: HashMap<IpAddr, Translation>,
+#[derive(Debug, Clone)]
+pub struct Strays<'e> {
+    elements: &'e Elements,
     mark: Mark,
     own: HashSet<IpAddr>,
 }
 
-impl Strays {
-    /// Of these bindings, which are all that there are, in a table that uses this mark, on a host
-    /// that has these addresses of its `own`.
-    pub fn new<'b>(
-        bindings: impl Iterator<Item = &'b Binding>,
-        mark: Mark,
-        own: impl Iterator<Item = IpAddr>,
-    ) -> Self {
-        let mut translations: HashMap<IpAddr, Translation> = HashMap::new();
-        for binding in bindings {
-            translations.entry(binding.floating()).or_default().add(binding);
+impl<'e> Strays<'e> {
+    /// Of the table with these elements, which uses this mark, on a host that has these addresses
+    /// of its `own`.
+    pub fn new(elements: &'e Elements, mark: Mark, own: impl Iterator<Item = IpAddr>) -> Self {
+        Self { elements, mark, own: own.collect() }
+    }
+
+    fn whole(&self, floating: IpAddr) -> Option<IpAddr> {
+        self.elements.get(&Key::Dnat(floating))?.fixed()
+    }
+
+    fn is_bound(&self, floating: IpAddr) -> bool {
+        let mut ports = self.elements.range(Key::Port(floating, Protocol::Tcp, 0)..);
+        let is_port = |key: &Key| matches!(key, Key::Port(of, ..) if *of == floating);
+        self.whole(floating).is_some() || ports.next().is_some_and(|(key, _)| is_port(key))
+    }
+
+    /// Who shall answer a connection to the floating address, and from which port.
+    fn answerer(&self, connection: &Connection) -> Option<(IpAddr, u16)> {
+        let floating = connection.destination;
+        let Some(protocol) = Protocol::from_number(connection.protocol) else {
+            return Some((self.whole(floating)?, connection.answering_port));
+        };
+        match self.elements.get(&Key::Port(floating, protocol, connection.port)) {
+            Some(Value::Port(fixed, port, _)) => Some((*fixed, *port)),
+            _ => Some((self.whole(floating)?, connection.port)),
         }
-        Self { translations, mark, own: own.collect() }
+    }
+
+    /// Whose connections leave with the floating address.
+    fn egress(&self, floating: IpAddr) -> Option<IpAddr> {
+        let whole = self.elements.get(&Key::Dnat(floating))?;
+        let (fixed, uplink) = (whole.fixed()?, whole.note()?.uplink.clone()?);
+        let sent = self.elements.get(&Key::Snat(uplink, fixed));
+        (sent == Some(&Value::Snat(floating))).then_some(fixed)
     }
 
     /// Whether the connection is one of these. One to or from an address that is not bound is, if
@@ -122,19 +136,19 @@ impl Strays {
         let ours = connection.mark & self.mark.bits() != 0;
         let gone = |address| ours && !self.own.contains(address);
         let translated = connection.answerer != connection.destination;
-        let translation = self.translations.get(&connection.destination);
-        if let Some(wanted) = translation.and_then(|to| to.answerer(connection)) {
+        if let Some(wanted) = self.answerer(connection) {
             return wanted != (connection.answerer, connection.answering_port);
         }
         if translated {
-            return if translation.is_some() { ours } else { gone(&connection.destination) };
+            let bound = self.is_bound(connection.destination);
+            return if bound { ours } else { gone(&connection.destination) };
         }
         if connection.answered == connection.source {
             return false;
         }
-        match self.translations.get(&connection.answered) {
-            Some(from) => ours && from.egress != Some(connection.source),
-            None => gone(&connection.answered),
+        match self.is_bound(connection.answered) {
+            true => ours && self.egress(connection.answered) != Some(connection.source),
+            false => gone(&connection.answered),
         }
     }
 }
@@ -168,6 +182,7 @@ pub fn outdated<'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nat;
 
     fn binding(fixed: &str, ports: &[&str]) -> Binding {
         let floating = "192.0.2.1".parse().unwrap();
@@ -228,14 +243,21 @@ mod tests {
         }
     }
 
-    fn strays(bindings: &[Binding]) -> Strays {
+    fn elements(bindings: &[Binding]) -> Elements {
+        let uplink = "eth0".parse().unwrap();
+        bindings.iter().flat_map(|binding| nat::elements(binding, &uplink, None)).collect()
+    }
+
+    fn strays(elements: &Elements) -> Strays<'_> {
         let own = ["192.0.2.11".parse().unwrap()];
-        Strays::new(bindings.iter(), Mark::new(MARK).unwrap(), own.into_iter())
+        Strays::new(elements, Mark::new(MARK).unwrap(), own.into_iter())
     }
 
     #[test]
     fn what_is_translated_otherwise_is_a_stray() {
-        let bound = strays(&[binding("172.18.0.2", &[]), binding("172.18.0.3", &["tcp:80:8080"])]);
+        let bound =
+            elements(&[binding("172.18.0.2", &[]), binding("172.18.0.3", &["tcp:80:8080"])]);
+        let bound = strays(&bound);
         for (protocol, port, answerer, answering_port, stray) in [
             (17, 53, "172.18.0.2", 53, false),
             (17, 53, "172.18.0.4", 53, true),
@@ -256,14 +278,16 @@ mod tests {
         let translated = connection(17, 53, "172.18.0.2", 53);
         let untranslated = connection(17, 53, "192.0.2.1", 53);
         let others = Connection { mark: 0, ..translated.clone() };
-        let unbound = strays(&[]);
+        let nothing = Elements::new();
+        let unbound = strays(&nothing);
         assert!(unbound.include(&translated));
         assert!(!unbound.include(&untranslated));
         assert!(!unbound.include(&others), "another program translates it");
         let own = Connection { destination: "192.0.2.11".parse().unwrap(), ..translated.clone() };
         assert!(!unbound.include(&own), "another program uses the same mark");
         // The address is bound, but not this port.
-        let port = strays(&[binding("172.18.0.3", &["tcp:80"])]);
+        let port = elements(&[binding("172.18.0.3", &["tcp:80"])]);
+        let port = strays(&port);
         assert!(port.include(&translated));
         assert!(!port.include(&untranslated), "the host's own service");
         assert!(!port.include(&others));
@@ -277,7 +301,8 @@ mod tests {
             destination: "192.0.2.99".parse().unwrap(),
             ..connection(6, 443, "192.0.2.99", 443)
         };
-        let bound = strays(&[binding("172.18.0.2", &[])]);
+        let bound = elements(&[binding("172.18.0.2", &[])]);
+        let bound = strays(&bound);
         assert!(!bound.include(&from("172.18.0.2", "192.0.2.1")));
         assert!(bound.include(&from("172.18.0.4", "192.0.2.1")));
         assert!(bound.include(&from("172.18.0.4", "192.0.2.7")), "its address is gone");
@@ -285,7 +310,8 @@ mod tests {
         assert!(!bound.include(&from("172.18.0.4", "172.18.0.4")), "nobody translates it");
         let others = Connection { mark: 0, ..from("172.18.0.4", "192.0.2.1") };
         assert!(!bound.include(&others));
-        let silent = strays(&[binding("172.18.0.2", &[]).with_egress(false)]);
+        let silent = elements(&[binding("172.18.0.2", &[]).with_egress(false)]);
+        let silent = strays(&silent);
         assert!(silent.include(&from("172.18.0.2", "192.0.2.1")));
     }
 

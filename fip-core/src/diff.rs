@@ -164,7 +164,12 @@ impl fmt::Display for Changes {
 
 /// What turns `current` into `desired`. Elements that are in both alike are not touched.
 pub fn diff(desired: &Ruleset, current: &Ruleset) -> Changes {
-    let table = table_change(desired, current);
+    changes(desired.clone(), current)
+}
+
+/// The same, of what is of no more use.
+pub(crate) fn changes(desired: Ruleset, current: &Ruleset) -> Changes {
+    let table = table_change(&desired, current);
     let kept = if table.is_some() { &Elements::new() } else { &current.elements };
     let mut changes = Changes { table, ..Changes::default() };
     for (key, value) in kept {
@@ -172,12 +177,9 @@ pub fn diff(desired: &Ruleset, current: &Ruleset) -> Changes {
             changes.remove.push((key.clone(), value.clone()));
         }
     }
-    for (key, value) in &desired.elements {
-        if kept.get(key) != Some(value) {
-            changes.add.push((key.clone(), value.clone()));
-        }
-    }
-    changes.passes = pass_changes(desired, current);
+    changes.passes = pass_changes(&desired, current);
+    let comes = |(key, value): &(Key, Value)| kept.get(key) != Some(value);
+    changes.add = desired.elements.into_iter().filter(comes).collect();
     changes
 }
 

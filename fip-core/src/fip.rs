@@ -46,8 +46,9 @@ pub struct Options {
     pub mark: Option<Mark>,
     /// Go on although tables of iptables-legacy are in use, which cannot be looked into.
     pub allow_legacy_iptables: bool,
-    /// How links hold floating addresses. If none, what is there and is answered stays as it is, and
-    /// what is new is held by a route where neighbours get an answer for that, else as an address.
+    /// How links hold floating addresses. If none, what is there and is answered stays as it is,
+    /// and what is new is held by a route where neighbours get an answer for that, else as an
+    /// address.
     pub hold: Option<Hold>,
 }
 

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use fip_core::claim::Claim;
-use fip_core::fip::BindOptions;
+use fip_core::fip::{BindOptions, Event, OnRival, Watch};
 use fip_core::kernel::fake::FakeKernel;
-use fip_core::kernel::{Hold, Rtnl};
+use fip_core::kernel::{Deed, Hold, Mac, Rtnl, Sighting};
 use fip_core::{Binding, FloatingIps, Options, Owner};
 
 type Fips = FloatingIps<FakeKernel>;
@@ -33,7 +34,7 @@ fn bind_both(fips: &mut Fips) {
 }
 
 fn bind_both_announcing(fips: &mut Fips, announcements: u32) {
-    let claim = Claim { window: std::time::Duration::ZERO, ..Claim::default() };
+    let claim = Claim { window: Duration::ZERO, ..Claim::default() };
     let options = BindOptions { claim, announcements, ..BindOptions::default() };
     for (floating, fixed) in [(STAYS, "172.18.0.2"), (GOES, "172.18.0.3")] {
         let binding = Binding::new(ip(floating), ip(fixed)).unwrap();
@@ -147,5 +148,40 @@ fn what_is_there_is_announced_once_by_a_process_that_begins() {
     let kernel = FakeKernel::new();
     bind_both_announcing(&mut fips(&kernel), 0);
     bind_both(&mut fips(&kernel));
+    assert_eq!(rounds(&kernel), [1, 0]);
+}
+
+/// Holds the first of them, and announces it three times.
+fn watch(kernel: &FakeKernel) -> Watch<FakeKernel> {
+    let claim = Claim { window: Duration::ZERO, ..Claim::default() };
+    let options = BindOptions { claim, announcements: 3, ..BindOptions::default() };
+    let desired = vec![Binding::new(ip(STAYS), ip("172.18.0.2")).unwrap()];
+    let watch = fips(kernel).watch([Owner::default()], desired, options, OnRival::Yield);
+    let mut watch = watch.unwrap();
+    while !matches!(watch.next(None).unwrap(), Some(Event::Repaired(_))) {}
+    assert_eq!(rounds(kernel), [1, 0]);
+    watch
+}
+
+#[test]
+fn a_watch_announces_on_while_nothing_happens() {
+    let kernel = FakeKernel::new();
+    let mut watch = watch(&kernel);
+    let event = watch.next(Some(Instant::now() + Duration::from_secs(3))).unwrap();
+    assert!(event.is_none(), "{event:?}");
+    assert_eq!(rounds(&kernel), [3, 0]);
+}
+
+#[test]
+fn what_somebody_has_claimed_since_is_not_announced() {
+    let kernel = FakeKernel::new();
+    let mut watch = watch(&kernel);
+    let link = kernel.link(&"eth0".parse().unwrap()).unwrap().index;
+    let (address, mac) = (ip(STAYS), Mac([2, 0, 0, 0, 0, 0x99]));
+    kernel.hear(Sighting { link, address, mac, deed: Deed::Holds });
+    // The next round is due when the claim is heard.
+    std::thread::sleep(Duration::from_millis(1150));
+    let event = watch.next(None).unwrap();
+    assert!(matches!(event, Some(Event::Rival { done: OnRival::Yield, .. })), "{event:?}");
     assert_eq!(rounds(&kernel), [1, 0]);
 }

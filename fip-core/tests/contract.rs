@@ -11,9 +11,12 @@ mod contract {
     pub(crate) mod bridge_rules;
     pub(crate) mod bridges;
     pub(crate) mod challenges;
+    pub(crate) mod counters;
     pub(crate) mod each;
+    pub(crate) mod fake_scene;
     pub(crate) mod held;
     pub(crate) mod holding;
+    pub(crate) mod host_scene;
     pub(crate) mod links;
     pub(crate) mod monitor;
     pub(crate) mod narrow;
@@ -100,13 +103,16 @@ on_both! {
         a_subnet_within_another_is_refused
         nothing_to_do_is_no_transaction
         a_generation_counts_the_transactions_of_all
-        every_translation_counts
-        counters_are_read_with_the_elements
         the_pass_rule_goes_after_the_users_rules
         a_misplaced_pass_rule_is_put_right
         foreign_rules_of_unknown_handles_fail;
+    counters:
+        every_translation_counts
+        counters_are_read_with_the_elements;
     narrow:
-        a_part_of_the_elements_is_read;
+        a_part_of_the_elements_is_read
+        networks_that_came_and_went_since_are_known
+        whose_egress_it_is_is_known;
     wire:
         a_silent_address_is_free
         a_rival_is_heard_until_it_falls_silent
@@ -120,7 +126,8 @@ on_both! {
         a_watch_repairs_what_others_destroy
         a_watch_announces_again_when_the_carrier_returns
         a_watch_yields_to_a_newer_claim
-        a_watch_finds_a_rival_that_it_did_not_hear;
+        a_watch_finds_a_rival_that_it_did_not_hear
+        a_watch_asks_again_for_what_a_rival_has;
     bindings:
         a_whole_address_comes_and_goes
         ports_come_and_go
@@ -138,10 +145,13 @@ on_both! {
         a_route_holds_an_address_beside_what_else_does
         what_is_asked_about_is_what_is_there
         routes_go_untold_with_the_last_address
+        routes_that_went_are_missed_though_an_address_came_since
         what_is_answered_chooses_how_it_is_held
         it_is_held_otherwise_if_that_is_asked_for
         what_is_answered_is_looked_at_again_when_links_changed
         a_link_without_any_address_holds_one_by_a_route
+        a_link_with_floating_addresses_only_keeps_its_routes_and_gets_none
+        how_another_link_held_it_does_not_matter
         a_route_that_nobody_would_ask_for_is_refused
         a_route_of_somebody_else_is_the_hosts_own_address
         both_are_strays_without_their_rules

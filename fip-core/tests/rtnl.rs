@@ -173,6 +173,10 @@ fn what_is_kept_up_to_date_is_what_would_be_read() {
             "address add 198.51.100.1/24 dev br9",
             "link set br9 up",
             "address add 203.0.113.7/32 dev br9",
+            "route add local 203.0.113.30/32 dev lan0 table local proto 0xf1",
+            "route add local 203.0.113.31/32 dev lan0 table 100 proto 0xf1",
+            "route add local 203.0.113.32/32 dev br9 table local",
+            "route del local 203.0.113.30/32 dev lan0 table local proto 0xf1",
             "link set lan0 name lan9",
             "link del br9",
             "address flush dev lan9",
@@ -197,6 +201,29 @@ fn what_is_kept_up_to_date_is_what_would_be_read() {
         assert_eq!(shown(&kept), shown(&Links::read(kernel).unwrap()));
         assert_eq!(kept.ours().count(), 1);
     });
+}
+
+/// Routes may lead nowhere in several ways, which the kernel tells apart.
+#[test]
+fn what_leads_nowhere_is_held_by_nobody() {
+    let host = host();
+    let floating = ["203.0.113.7".parse().unwrap()];
+    for kind in ["", "unreachable", "prohibit", "blackhole", "throw"] {
+        if !kind.is_empty() {
+            host.ip(&format!("route add {kind} default"));
+        }
+        on_kernel(&host, |kernel| {
+            let all = kernel.addresses_about(&floating).unwrap();
+            assert!(all.iter().all(|held| held.hold == Hold::Address), "{kind}: {all:?}");
+            let route = floating_address(link(kernel, "lan0").index, floating[0], Hold::Route);
+            assert_eq!(change(kernel, &[AddressChange::Add(route.clone())]), [None]);
+            assert!(kernel.addresses_about(&floating).unwrap().contains(&route), "{kind}");
+            assert_eq!(change(kernel, &[AddressChange::Remove(route)]), [None]);
+        });
+        if !kind.is_empty() {
+            host.ip(&format!("route del {kind} default"));
+        }
+    }
 }
 
 /// All that is known, but for the link-local addresses, which come and go by themselves.

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Link, Mac, NewLink};
 
 /// A veth pair as it shall be when a container engine takes over: engines move, rename and address
-/// the workload's link themselves (Docker: `InterfaceName` in the remote driver's answer to `Join`).
+/// the workload's link themselves (Docker: `InterfaceName` in the remote driver's answer to
+/// `Join`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairSpec {
     /// The bridge.

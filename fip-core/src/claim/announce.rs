@@ -60,8 +60,8 @@ impl Announcements {
         self.pending.retain(|pending| !pending.addresses.is_empty());
     }
 
-    /// Announces nothing more but what the links still carry, and nothing on a link that is cut off:
-    /// others may claim it there meanwhile.
+    /// Announces nothing more but what the links still carry, and nothing on a link that is cut
+    /// off: others may claim it there meanwhile.
     pub fn retain_carried(&mut self, links: &Links) {
         for pending in &mut self.pending {
             let link = pending.link.index;

@@ -16,8 +16,8 @@ const PROBES: u32 = 3;
 const PACE: Duration = Duration::from_micros(20);
 
 /// A rival that has let go is believed after this part of a window. It has answered every probe
-/// before, so three that it leaves unanswered, on end, are as good as a whole window in which nobody
-/// was ever heard.
+/// before, so three that it leaves unanswered, on end, are as good as a whole window in which
+/// nobody was ever heard.
 const BRIEF: u32 = 10;
 
 /// How long a host that has won may take to bind the address.

@@ -10,9 +10,9 @@ use super::view::View;
 use super::{BindOptions, FloatingIps, Report};
 
 impl<K: Kernel> FloatingIps<K> {
-    /// Makes these the rules of the bridge, exactly; those of other bridges are not touched. Neither
-    /// the bridge nor its outlets need to exist yet. Where workloads may send by an outlet, this
-    /// host is made to forward the families of which the bridge has a subnet.
+    /// Makes these the rules of the bridge, exactly; those of other bridges are not touched.
+    /// Neither the bridge nor its outlets need to exist yet. Where workloads may send by an outlet,
+    /// this host is made to forward the families of which the bridge has a subnet.
     ///
     /// # Errors
     /// [`crate::Error::Unsupported`] if this host has no nf_tables, uses iptables-legacy, or others

@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 use crate::address::{AddressBinder, Links};
 use crate::binding::{Binding, LinkName, Owner};
 use crate::conntrack;
-use crate::diff::{Changes, diff};
+use crate::diff::{self, Changes};
 use crate::error::{Error, Result};
 use crate::kernel::{Address, AddressChange, Flows, Hold, Kernel, Link};
 use crate::nat::{self, Elements, Family, Key, Mark, Ruleset, Skeleton, Value};
@@ -196,11 +196,7 @@ fn place<K: Kernel>(
 }
 
 /// The link for a floating address.
-fn uplink<'v>(
-    view: &'v View,
-    floating: IpAddr,
-    bindings: &[Binding],
-) -> Result<Option<&'v Link>> {
+fn uplink<'v>(view: &'v View, floating: IpAddr, bindings: &[Binding]) -> Result<Option<&'v Link>> {
     let mut place: Option<&Link> = None;
     for binding in bindings {
         let link = view.links.uplink(floating, binding.uplink())?;
@@ -298,11 +294,7 @@ fn widest(networks: &BTreeSet<IpNetwork>) -> BTreeSet<IpNetwork> {
 
 /// The elements that the wanted bindings are about: theirs as they are, and whatever is where
 /// theirs shall be; and the networks that they are about.
-fn current(
-    view: &View,
-    wanted: &Wanted,
-    desired: &Elements,
-) -> (Elements, BTreeSet<IpNetwork>) {
+fn current(view: &View, wanted: &Wanted, desired: &Elements) -> (Elements, BTreeSet<IpNetwork>) {
     let mut current = Elements::new();
     for floating in wanted.keys() {
         current.extend(view.elements_of(*floating));
@@ -312,7 +304,8 @@ fn current(
         networks.extend(view.networks_of(fixed));
     }
     let hairpins: Vec<Key> = networks.iter().copied().map(Key::Hairpin).collect();
-    let there = desired.keys().chain(&hairpins).filter_map(|key| view.elements().get_key_value(key));
+    let there =
+        desired.keys().chain(&hairpins).filter_map(|key| view.elements().get_key_value(key));
     current.extend(there.map(|(key, value)| (key.clone(), value.clone())));
     (current, networks)
 }
@@ -340,7 +333,7 @@ fn finish(
         desired.elements = all;
         current.elements = view.elements().clone();
     }
-    diff(&desired, &current)
+    diff::changes(desired, &current)
 }
 
 /// A fixed address can send from one floating address only (of each uplink).

@@ -11,7 +11,7 @@ use crate::claim::{Claiming, RivalPolicy};
 use crate::conntrack::Strays;
 use crate::error::{Error, Result};
 use crate::kernel::{AddressChange, Commit, Kernel};
-use crate::nat::{self, Family, Key, Mark};
+use crate::nat::{Family, Key, Mark};
 
 use super::goal::{Bridges, Goal, Refusals, Wanted};
 use super::plan::{self, Plan};
@@ -223,10 +223,8 @@ impl<K: Kernel> FloatingIps<K> {
             self.view = Some(View::read(&mut self.kernel)?);
         }
         let Some(view) = &self.view else { return Ok(()) };
-        let bound = nat::bindings(view.elements());
-        let bindings = bound.iter().map(|bound| &bound.binding);
         let mark = self.options.mark.or(view.mark()).unwrap_or_default();
-        let strays = Strays::new(bindings, mark, view.links.own());
+        let strays = Strays::new(view.elements(), mark, view.links.own());
         self.kernel.forget_strays(&strays)
     }
 

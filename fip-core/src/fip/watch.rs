@@ -119,9 +119,9 @@ pub struct Watch<K: Kernel> {
 }
 
 impl<K: Kernel> FloatingIps<K> {
-    /// Makes these the bindings of the owners, exactly, and keeps them so. Each binding is of one of
-    /// these owners. What cannot be reached at once (a rival, a link that is not there yet) is an
-    /// [`Event`], and goes on being tried.
+    /// Makes these the bindings of the owners, exactly, and keeps them so. Each binding is of one
+    /// of these owners. What cannot be reached at once (a rival, a link that is not there yet) is
+    /// an [`Event`], and goes on being tried.
     ///
     /// # Errors
     /// If the kernel's notifications cannot be had.

@@ -1,10 +1,14 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
+use ipnetwork::IpNetwork;
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
 
 use super::skeleton::Hook;
 use super::*;
+use crate::binding::{Binding, LinkName, Owner, PortForward, Protocol};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()

@@ -1,6 +1,6 @@
 //! Floating addresses that links hold as addresses, or by local routes.
 
-use fip_core::address::{Links, floating_address};
+use fip_core::address::{AddressBinder, Links, floating_address};
 use fip_core::fip::{Event, OnRival, Watch};
 use fip_core::kernel::{Address, AddressChange, Hold, Kernel, Rtnl};
 use fip_core::{Error, FloatingIps};
@@ -103,6 +103,23 @@ pub(crate) fn routes_go_untold_with_the_last_address(scene: &impl Scene) {
     assert_eq!(holds(scene), []);
 }
 
+pub(crate) fn routes_that_went_are_missed_though_an_address_came_since(scene: &impl Scene) {
+    let kernel = &mut scene.open();
+    kernel.news().unwrap();
+    let mut links = Links::read(kernel).unwrap();
+    let route = held(kernel, Hold::Route);
+    let address = floating_address(route.link, "192.0.2.21".parse().unwrap(), Hold::Address);
+    AddressBinder::new(kernel, &mut links).change(&[AddressChange::Add(route)]).unwrap();
+    // What somebody does is heard of after what we do.
+    scene.remove_address("eth0", "192.0.2.10/24");
+    let add = AddressChange::Add(address.clone());
+    AddressBinder::new(kernel, &mut links).change(&[add]).unwrap();
+    assert_eq!(links.ours().count(), 2);
+    assert!(links.refresh(kernel).unwrap());
+    assert_eq!(links.ours().collect::<Vec<_>>(), [&address]);
+    crate::lab::wait_for("no more news", || (!links.refresh(kernel).unwrap()).then_some(()));
+}
+
 pub(crate) fn what_is_answered_chooses_how_it_is_held(scene: &impl Scene) {
     bind(&mut scene.fips(), &one());
     assert_eq!(holds(scene), [Hold::Route]);
@@ -175,8 +192,37 @@ pub(crate) fn a_link_without_any_address_holds_one_by_a_route(scene: &impl Scene
     assert_eq!(holds(scene), [Hold::Route]);
     assert!(scene.answers(FLOATING));
     assert_eq!(bind(&mut scene.fips(), &on_eth0()), [""; 0]);
+    bind(&mut scene.fips(), &whole("192.0.2.21", "172.18.0.3").on("eth0".parse().unwrap()));
+    assert_eq!(holds(scene), [Hold::Route; 2]);
     unbind(&mut scene.fips(), FLOATING);
+    unbind(&mut scene.fips(), "192.0.2.21");
     assert!(is_empty(scene));
+}
+
+pub(crate) fn a_link_with_floating_addresses_only_keeps_its_routes_and_gets_none(
+    scene: &impl Scene,
+) {
+    let on_eth0 = |binding: fip_core::Binding| binding.on("eth0".parse().unwrap());
+    let [first, second, third] = [
+        on_eth0(one()),
+        on_eth0(whole("192.0.2.21", "172.18.0.3")),
+        on_eth0(whole("192.0.2.22", "172.18.0.4")),
+    ];
+    bind(&mut scene.fips_holding(Hold::Address), &first);
+    bind(&mut scene.fips_holding(Hold::Route), &second);
+    scene.remove_address("eth0", "192.0.2.10/24");
+    assert_eq!(bind(&mut scene.fips(), &second), [""; 0]);
+    assert_eq!(bind(&mut scene.fips_holding(Hold::Route), &second), [""; 0]);
+    bind(&mut scene.fips(), &third);
+    assert_eq!(holds(scene), [Hold::Address, Hold::Address, Hold::Route]);
+}
+
+pub(crate) fn how_another_link_held_it_does_not_matter(scene: &impl Scene) {
+    let [there, here] = ["br0", "eth0"].map(|link| one().on(link.parse().unwrap()));
+    bind(&mut scene.fips_holding(Hold::Address), &there);
+    bind(&mut scene.fips(), &here);
+    assert_eq!(holds(scene), [Hold::Route]);
+    assert!(scene.answers(FLOATING));
 }
 
 fn refusal<K: Kernel>(fips: &mut FloatingIps<K>, binding: &fip_core::Binding) -> String {

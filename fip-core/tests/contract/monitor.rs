@@ -226,3 +226,18 @@ pub(crate) fn a_watch_finds_a_rival_that_it_did_not_hear(scene: &impl Scene) {
         }
     }
 }
+
+pub(crate) fn a_watch_asks_again_for_what_a_rival_has(scene: &impl Scene) {
+    scene.rival("192.0.2.20");
+    let mut watch = watch(scene, &[binding("192.0.2.20", "172.18.0.2")]);
+    loop {
+        match watch.next(late()).unwrap().expect("the rival is told") {
+            Event::Failed(error) => break assert!(error.is_conflict(), "{error}"),
+            Event::Warning(_) | Event::Repaired(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // Of that nobody tells.
+    scene.silence("192.0.2.20");
+    assert!(repair(&mut watch).contains(&"add local route 192.0.2.20/32 dev eth0".to_owned()));
+}

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngSeed};
 
-use super::bindings::{bind, options, ports, whole};
+use super::bindings::{bind, options, ports, unbind, whole};
 use super::random::{Step, facts, step, step_with, take};
 use super::scene::{FakeScene, HostScene, Scene, link, name};
 
@@ -55,6 +55,11 @@ fn plans_agree<S: Scene>(scene: &S, steps: &[(Step, usize)]) -> Result<(), TestC
         let narrow = plan::<S>(&mut holding(scene, HOLDS[*hold]), step);
         prop_assert_eq!(narrow, plan::<S>(&mut experienced[*hold], step), "{:?}", step);
         take(scene, &mut fips, step);
+        for status in fips.list().unwrap() {
+            let gone = Step::Unbind(status.binding);
+            let narrow = plan::<S>(&mut scene.fips(), &gone);
+            prop_assert_eq!(narrow, plan::<S>(&mut experienced[0], &gone), "{:?}", gone);
+        }
     }
     Ok(())
 }
@@ -194,4 +199,49 @@ pub(crate) fn a_part_of_the_elements_is_read(scene: &impl Scene) {
     );
     let [(_, Value::Dnat(fixed, _))] = others.as_slice() else { panic!("{others:?}") };
     assert!(Family::of(*fixed) == Family::V4 && network.contains(*fixed), "{fixed}");
+}
+
+/// What a process that begins plans, which is what one plans that knows all.
+fn agreed<S: Scene>(scene: &S, step: &Step) -> String {
+    let narrow = plan::<S>(&mut scene.fips(), step);
+    assert_eq!(narrow, plan::<S>(&mut experienced(scene, None), step));
+    narrow
+}
+
+pub(crate) fn networks_that_came_and_went_since_are_known(scene: &impl Scene) {
+    let gone = |floating, fixed| Step::Unbind(whole(floating, fixed));
+    for (floating, fixed) in [
+        ("192.0.2.20", "172.18.0.2"),
+        ("192.0.2.21", "172.18.0.3"),
+        ("192.0.2.22", "172.19.0.2"),
+        ("192.0.2.23", "172.19.0.3"),
+    ] {
+        bind(&mut scene.fips(), &whole(floating, fixed));
+    }
+    scene.remove_address("br0", "172.18.0.1/16");
+    scene.add_address("br0", "172.19.0.1/16");
+    let kept = agreed(scene, &gone("192.0.2.20", "172.18.0.2"));
+    assert!(!kept.contains("Hairpin"), "another is in it: {kept}");
+    let came = agreed(scene, &gone("192.0.2.22", "172.19.0.2"));
+    assert!(came.contains("Hairpin"), "another is in it, and it is new: {came}");
+    bind(&mut scene.fips(), &whole("192.0.2.23", "172.19.0.3"));
+    assert!(!agreed(scene, &gone("192.0.2.22", "172.19.0.2")).contains("Hairpin"));
+    unbind(&mut scene.fips(), "192.0.2.20");
+    let last = agreed(scene, &gone("192.0.2.21", "172.18.0.3"));
+    assert!(last.contains("Hairpin"), "nobody else is in it: {last}");
+}
+
+pub(crate) fn whose_egress_it_is_is_known(scene: &impl Scene) {
+    let theirs: Owner = "agent".parse().unwrap();
+    for n in 1..=20 {
+        bind(&mut scene.fips(), &whole(&format!("192.0.2.{}", 20 + n), &format!("172.18.1.{n}")));
+    }
+    let holder = whole("192.0.2.60", "172.18.0.2").owned_by(theirs);
+    bind(&mut scene.fips(), &holder);
+    let second = whole("192.0.2.61", "172.18.0.2");
+    let refused = agreed(scene, &Step::Bind(second.clone(), true));
+    assert!(refused.contains("the egress of 172.18.0.2"), "{refused}");
+    assert!(refused.contains("192.0.2.60 by agent"), "{refused}");
+    let without = agreed(scene, &Step::Bind(second.with_egress(false), true));
+    assert!(without.starts_with("Plan"), "{without}");
 }

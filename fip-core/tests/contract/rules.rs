@@ -1,20 +1,18 @@
 //! The ruleset: transactions, generations, and the rule in the chain for users' rules.
 
 use fip_core::diff::{Changes, PassChange, PassRule, TableChange, diff};
-use fip_core::kernel::{Commit, Counter, Nft};
+use fip_core::kernel::{Commit, Nft};
 use fip_core::nat::{Elements, Family, Key, Mark, Note, Pass, Ruleset, Skeleton, Value, elements};
-use fip_core::{Binding, BridgeRules, Error, Protocol};
+use fip_core::{Binding, BridgeRules, Error};
 
-use super::bindings::{bind, ports, whole};
-use super::scene::{Scene, name, packet};
-use crate::lab;
+use super::scene::{Scene, name};
 
-fn binding(floating: &str, fixed: &str) -> Binding {
+pub(super) fn binding(floating: &str, fixed: &str) -> Binding {
     Binding::new(floating.parse().unwrap(), fixed.parse().unwrap()).unwrap()
 }
 
 /// Elements of every kind, of both families.
-fn some_elements() -> Elements {
+pub(super) fn some_elements() -> Elements {
     let port = |text: &str| text.parse().unwrap();
     let longest_name = name("a-link-name-15c");
     let mut all = Elements::new();
@@ -38,7 +36,7 @@ fn some_elements() -> Elements {
     all
 }
 
-fn table(elements: Elements) -> Ruleset {
+pub(super) fn table(elements: Elements) -> Ruleset {
     let skeleton = Some(Skeleton::new(Mark::default()));
     Ruleset { skeleton, elements, ..Ruleset::default() }
 }
@@ -50,7 +48,7 @@ fn commit(kernel: &mut impl Nft, changes: &Changes) -> fip_core::Result<Commit> 
 }
 
 /// Makes the ruleset so.
-fn make(kernel: &mut impl Nft, desired: &Ruleset) -> Changes {
+pub(super) fn make(kernel: &mut impl Nft, desired: &Ruleset) -> Changes {
     let snapshot = kernel.snapshot().unwrap();
     let changes = diff(desired, &snapshot.ruleset);
     assert_eq!(kernel.commit(&changes, snapshot.generation).unwrap(), Commit::Done);
@@ -203,75 +201,6 @@ pub(crate) fn a_generation_counts_the_transactions_of_all(scene: &impl Scene) {
     scene.delete_table();
     assert_eq!(kernel.snapshot().unwrap().generation, generation + 3);
     assert_eq!(kernel.snapshot().unwrap().ruleset, Ruleset::default());
-}
-
-pub(crate) fn every_translation_counts(scene: &impl Scene) {
-    let kernel = &mut scene.open();
-    assert_eq!(kernel.counters().unwrap(), []);
-    let elements = some_elements();
-    make(kernel, &table(elements.clone()));
-    let translations = elements.iter().filter(|(_, value)| value.fixed().is_some());
-    let expected: Vec<Counter> =
-        translations.map(|(key, _)| Counter { key: key.clone(), packets: 0, bytes: 0 }).collect();
-    let mut counters = kernel.counters().unwrap();
-    counters.sort_by(|a, b| a.key.cmp(&b.key));
-    assert_eq!(counters, expected);
-}
-
-/// What is counted, in order.
-fn counted(mut counters: Vec<Counter>) -> Vec<Counter> {
-    counters.sort_by(|a, b| a.key.cmp(&b.key));
-    counters
-}
-
-pub(crate) fn counters_are_read_with_the_elements(scene: &impl Scene) {
-    let kernel = &mut scene.open();
-    assert_eq!(kernel.snapshot_counted().unwrap(), (kernel.snapshot().unwrap(), vec![]));
-    // So many that the kernel tells of them in several messages.
-    let mut all = some_elements();
-    for n in 0..600u16 {
-        let [high, low] = n.to_be_bytes();
-        let many =
-            binding(&format!("198.51.{}.{low}", 100 + high), &format!("172.18.{high}.{low}"));
-        all.extend(elements(&many.with_egress(false), &name("eth0"), None));
-    }
-    make(kernel, &table(all));
-    let fips = &mut scene.fips();
-    bind(fips, &whole("192.0.2.30", "172.18.0.30"));
-    bind(fips, &whole("2001:db8::30", "2001:db8:18::30"));
-    bind(fips, &ports("192.0.2.31", "172.18.0.31", &["udp:53"]));
-    let port = Key::Port("192.0.2.31".parse().unwrap(), Protocol::Udp, 53);
-    let [v4, v6] = ["192.0.2.30", "2001:db8::30"].map(|text| Key::Dnat(text.parse().unwrap()));
-    let received = [(v4, 3, Family::V4), (v6, 2, Family::V6), (port, 1, Family::V4)];
-    received.iter().for_each(|(key, packets, _)| scene.receive(key, *packets));
-    lab::wait_for("the packets to be counted", || {
-        let all = kernel.counters().unwrap().iter().map(|counter| counter.packets).sum::<u64>();
-        (all == 6).then_some(())
-    });
-    let (snapshot, counters) = kernel.snapshot_counted().unwrap();
-    assert_eq!(snapshot, kernel.snapshot().unwrap());
-    assert_eq!(counted(counters.clone()), counted(kernel.counters().unwrap()));
-    let of_one = |(key, value): (&Key, &Value)| {
-        let found = received.iter().find(|(other, ..)| other == key);
-        let (packets, bytes) =
-            found.map_or((0, 0), |(_, packets, family)| (*packets, packets * packet(*family)));
-        value.fixed().map(|_| Counter { key: key.clone(), packets, bytes })
-    };
-    let expected: Vec<Counter> = snapshot.ruleset.elements.iter().filter_map(of_one).collect();
-    assert_eq!(counted(counters), expected);
-    let listed = scene.fips().list().unwrap();
-    let listed = listed.iter().filter(|status| status.packets > 0);
-    let listed: Vec<_> = listed.map(|s| (s.binding.floating(), s.packets, s.bytes)).collect();
-    let in_order = [&received[0], &received[2], &received[1]];
-    let told = in_order.map(|(key, packets, family)| match key {
-        Key::Dnat(floating) | Key::Port(floating, ..) => {
-            (*floating, *packets, packets * packet(*family))
-        }
-        other => panic!("{other}"),
-    });
-    assert_eq!(listed, told);
-    scene.delete_table();
-    assert_eq!(kernel.snapshot_counted().unwrap(), (kernel.snapshot().unwrap(), vec![]));
 }
 
 fn pass(kernel: &mut impl Nft, family: Family) -> Option<Pass> {

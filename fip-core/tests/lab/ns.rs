@@ -116,8 +116,8 @@ impl Ns {
         self.tool("ip", &words(args), "")
     }
 
-    /// What the link has, one a line, as `ip -oneline address show` tells it: its addresses, and after
-    /// them the floating ones that it holds by local routes.
+    /// What the link has, one a line, as `ip -oneline address show` tells it: its addresses, and
+    /// after them the floating ones that it holds by local routes.
     pub(crate) fn carried(&self, link: &str) -> String {
         let routes = self.held_by_routes(link);
         let routes = routes.iter().map(|held| format!("route: {link} inet {held}/32 local\n"));

@@ -14,8 +14,8 @@ use super::Watch;
 
 impl<K: Kernel> Watch<K> {
     /// Binds these besides what is held, and holds them from now on; all of them, or none. Their
-    /// owners are held from now on too, also after an error: another binding of theirs goes with the
-    /// next repair. An address that was yielded to a rival is claimed again.
+    /// owners are held from now on too, also after an error: another binding of theirs goes with
+    /// the next repair. An address that was yielded to a rival is claimed again.
     ///
     /// A rival is waited for as the options say, and meanwhile nothing is repaired.
     ///
@@ -69,8 +69,8 @@ impl<K: Kernel> Watch<K> {
     }
 
     /// Makes these all that the owner has of these floating addresses, in one step: those that are
-    /// held get other workloads, or none. As [`Watch::hold_each`], but an address that was yielded to
-    /// a rival stays so as long as it is desired.
+    /// held get other workloads, or none. As [`Watch::hold_each`], but an address that was yielded
+    /// to a rival stays so as long as it is desired.
     ///
     /// # Errors
     /// As [`Watch::hold_each`].

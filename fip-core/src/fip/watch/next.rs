@@ -7,8 +7,8 @@ use crate::kernel::{Kernel, Monitor, Signal};
 
 use super::{Event, Watch};
 
-/// So many signals that have come already are looked at before an announcement. A flood of them does
-/// not hold it up for ever.
+/// So many signals that have come already are looked at before an announcement. A flood of them
+/// does not hold it up for ever.
 const HEARD_FIRST: usize = 256;
 
 impl<K: Kernel> Watch<K> {

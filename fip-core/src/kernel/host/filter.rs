@@ -1,5 +1,6 @@
-//! Socket filters that let only neighbours' claims through, or claims and searches, so that ordinary traffic wakes
-//! nobody: programs of the classic BPF machine (the kernel's `networking/filter.rst`).
+//! Socket filters that let only neighbours' claims through, or claims and searches, so that
+//! ordinary traffic wakes nobody: programs of the classic BPF machine (the kernel's
+//! `networking/filter.rst`).
 //!
 //! Offsets count from the Ethernet header; `jt` and `jf` are the instructions to pass over when
 //! a comparison holds, or does not.

@@ -33,6 +33,9 @@ const RECEIVE_ROOM: usize = 32 << 10;
 /// (`NLMSG_GOODSIZE` in `linux/netlink.h`).
 const SEARCH_ROOM: usize = 8 << 10;
 
+/// The length of `struct nlmsghdr`.
+const HEADER: usize = 16;
+
 /// A netlink socket of one protocol.
 pub(super) struct Socket {
     inner: netlink_sys::Socket,
@@ -119,6 +122,7 @@ impl Socket {
     ) -> io::Result<()> {
         let first = self.begin();
         let acknowledged = messages.len().saturating_sub(1);
+        self.out.reserve(messages.iter().map(|(message, _)| HEADER + message.buffer_len()).sum());
         for (position, (payload, flags)) in messages.into_iter().enumerate() {
             // The batch-end message is last and is never acknowledged.
             let ack = if position + 1 == acknowledged { NLM_F_ACK } else { 0 };
@@ -339,7 +343,6 @@ pub(super) fn inner_message<T: NetlinkDeserializable>(buffer: &[u8]) -> io::Resu
 
 /// The result that an error or done message carries.
 fn acknowledgement(header: &Header, buffer: &[u8]) -> io::Result<Option<io::Result<()>>> {
-    const HEADER: usize = 16;
     if header.kind != libc::NLMSG_ERROR as u16 && header.kind != libc::NLMSG_DONE as u16 {
         return Ok(None);
     }

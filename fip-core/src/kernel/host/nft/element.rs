@@ -15,7 +15,8 @@ use super::super::message::{Message, Writer};
 use super::table::{self, INET, msg};
 use super::wire;
 
-/// A set's elements travel in messages of at most this many bytes: an attribute's length is 16 bits.
+/// A set's elements travel in messages of at most this many bytes: an attribute's length is 16
+/// bits.
 const ELEMENTS_MAX: usize = 48 << 10;
 
 /// The messages that delete these elements, or with their data, add them.
@@ -26,6 +27,7 @@ pub(super) fn encode(
     messages: &mut Vec<(Message, u16)>,
 ) {
     let mut rest = elements;
+    let mut comments = Comments::default();
     while let Some((first, _)) = rest.first() {
         let map = first.map();
         let with_data = kind == msg::NEWSETELEM;
@@ -38,7 +40,12 @@ pub(super) fn encode(
                     if key.map() != map || w.len() - start > ELEMENTS_MAX {
                         break;
                     }
-                    w.nest(wire::LIST_ELEM, |w| write_element(w, key, with_data.then_some(value)));
+                    w.nest(wire::LIST_ELEM, |w| {
+                        write_key(w, key);
+                        if with_data {
+                            write_value(w, value, &mut comments);
+                        }
+                    });
                     taken += 1;
                 }
             });
@@ -52,23 +59,43 @@ pub(super) fn encode(
 pub(super) fn request(key: &Key) -> Message {
     table::message(msg::GETSETELEM, INET, TABLE).with(|w| {
         w.text(2, key.map());
-        w.nest(3, |w| _ = w.nest(wire::LIST_ELEM, |w| write_element(w, key, None)));
+        w.nest(3, |w| _ = w.nest(wire::LIST_ELEM, |w| write_key(w, key)));
     })
 }
 
-/// `NFTA_SET_ELEM_KEY`, `_DATA`, `_USERDATA`, `_KEY_END`
-fn write_element(w: &mut Writer<'_>, key: &Key, value: Option<&Value>) {
+/// The comments of elements, of which most have the same as the one before.
+#[derive(Default)]
+struct Comments<'n> {
+    last: Option<&'n Note>,
+    data: Vec<u8>,
+}
+
+impl<'n> Comments<'n> {
+    fn of(&mut self, note: &'n Note) -> &[u8] {
+        if self.last != Some(note) {
+            self.data = comment(&note.to_string());
+            self.last = Some(note);
+        }
+        &self.data
+    }
+}
+
+/// `NFTA_SET_ELEM_KEY`, `_KEY_END`
+fn write_key(w: &mut Writer<'_>, key: &Key) {
     let (start, end) = key_bytes(key);
     w.nest(1, |w| _ = w.bytes(wire::DATA_VALUE, &start));
     if let Some(end) = end {
         w.nest(10, |w| _ = w.bytes(wire::DATA_VALUE, &end));
     }
-    let Some(value) = value else { return };
+}
+
+/// `NFTA_SET_ELEM_DATA`, `_USERDATA`
+fn write_value<'n>(w: &mut Writer<'_>, value: &'n Value, comments: &mut Comments<'n>) {
     if let Some(data) = data_bytes(value) {
         w.nest(2, |w| _ = w.bytes(wire::DATA_VALUE, &data));
     }
     if let Some(note) = value.note() {
-        w.bytes(6, &comment(&note.to_string()));
+        w.bytes(6, comments.of(note));
     }
 }
 
@@ -102,7 +129,11 @@ fn key_bytes(key: &Key) -> (Vec<u8>, Option<Vec<u8>>) {
             bytes.extend([0; 2]);
             (bytes, None)
         }
-        Key::Snat(uplink, fixed) => ([name_bytes(uplink), address_bytes(*fixed)].concat(), None),
+        Key::Snat(uplink, fixed) => {
+            let mut bytes = name_bytes(uplink);
+            bytes.extend(address_bytes(*fixed));
+            (bytes, None)
+        }
         Key::Hairpin(network) => {
             let twice = |address| address_bytes(address).repeat(2);
             (twice(network.network()), Some(twice(network.broadcast())))
@@ -115,7 +146,8 @@ fn key_bytes(key: &Key) -> (Vec<u8>, Option<Vec<u8>>) {
 }
 
 fn name_bytes(name: &LinkName) -> Vec<u8> {
-    let mut bytes = name.as_str().as_bytes().to_vec();
+    let mut bytes = Vec::with_capacity(2 * Field::LinkName.size());
+    bytes.extend_from_slice(name.as_str().as_bytes());
     bytes.resize(Field::LinkName.size(), 0);
     bytes
 }

@@ -82,8 +82,14 @@ fn encode_skeleton(
     messages: &mut Vec<(Message, u16)>,
 ) {
     messages.push((ours(msg::NEWTABLE), CREATE | EXCL));
+    let counts: Vec<(&str, usize)> = elements
+        .chunk_by(|(one, _), (next, _)| one.map() == next.map())
+        .filter_map(|chunk| Some((chunk.first()?.0.map(), chunk.len())))
+        .collect();
     for (id, set) in skeleton.sets.iter().enumerate() {
-        let room = if set.interval { None } else { room(&set.name, elements) };
+        let of_set = counts.iter().filter(|(map, _)| *map == set.name);
+        let room = room(of_set.map(|(_, count)| count).sum());
+        let room = room.filter(|_| !set.interval);
         messages.push((encode_set(set, id as u32 + 1, room), CREATE | EXCL));
     }
     for chain in skeleton.chains.iter() {
@@ -127,8 +133,7 @@ fn encode_chain(chain: &Chain) -> Message {
 /// One for any number is a table that grows (`nft_rhash`), and to grow while it is filled takes as
 /// long as the rest. One for a certain number never does (`nft_hash`), but refuses what is more; so
 /// it has room to spare, and is made anew when that is gone.
-fn room(set: &str, elements: &[(Key, Value)]) -> Option<u32> {
-    let count = elements.iter().filter(|(key, _)| key.map() == set).count();
+fn room(count: usize) -> Option<u32> {
     let room = count.checked_mul(SPARE)?.try_into().ok()?;
     (count >= MANY).then_some(room)
 }
@@ -166,8 +171,8 @@ fn encode_set(set: &Set, id: u32, room: Option<u32>) -> Message {
     })
 }
 
-/// `NFTNL_UDATA_SET_KEYBYTEORDER` (0), 4 bytes, `BYTEORDER_HOST_ENDIAN` (1): without it nft prints a
-/// name that stands alone backwards. The kernel only stores it.
+/// `NFTNL_UDATA_SET_KEYBYTEORDER` (0), 4 bytes, `BYTEORDER_HOST_ENDIAN` (1): without it nft prints
+/// a name that stands alone backwards. The kernel only stores it.
 fn of_host_order() -> Vec<u8> {
     [&[0, 4][..], &1u32.to_ne_bytes()].concat()
 }

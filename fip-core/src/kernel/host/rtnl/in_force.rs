@@ -3,8 +3,8 @@
 //! The kernel acknowledges an IPv6 address before it joins its group and before it takes packets to
 //! it for its own: that is done a moment later, by a worker (`addrconf_dad_work` in
 //! `net/ipv6/addrconf.c`), also where no duplicate is looked for. A packet that comes meanwhile is
-//! forwarded. Were the address announced by then, the neighbours' first advertisements would be lost,
-//! and with them all packets for a second.
+//! forwarded. Were the address announced by then, the neighbours' first advertisements would be
+//! lost, and with them all packets for a second.
 
 use std::io;
 use std::net::IpAddr;

@@ -58,8 +58,8 @@ pub(super) enum Answer {
     Route(Address),
 }
 
-/// Reads the answer to [`lookup`]. Which table it names says nothing: as long as there are no policy
-/// rules, the tables `local` and `main` are one, and that is `main`.
+/// Reads the answer to [`lookup`]. Which table it names says nothing: as long as there are no
+/// policy rules, the tables `local` and `main` are one, and that is `main`.
 pub(super) fn answer(message: &Message) -> Answer {
     match message.parts::<12>(libc::RTM_NEWROUTE) {
         Some(([_, _, _, _, _, KERNEL, _, RTN_LOCAL, ..], _)) => Answer::Address,

@@ -131,8 +131,8 @@ impl PacketSocket {
         Ok(None)
     }
 
-    /// Queues all that has arrived: claims by other hosts, and who looks for an address. A frame can
-    /// be both, of two addresses.
+    /// Queues all that has arrived: claims by other hosts, and who looks for an address. A frame
+    /// can be both, of two addresses.
     pub(super) fn receive_all(&self, queue: &mut VecDeque<Sighting>) -> Result<()> {
         let mut room = [0; FRAME_ROOM];
         for _ in 0..BACKLOG {
