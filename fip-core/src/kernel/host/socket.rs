@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable,
     NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
@@ -42,7 +42,10 @@ pub(super) struct Socket {
     port: u32,
     sequence: u32,
     out: BytesMut,
+    /// What was received last. Only as much of it as the kernel fills takes memory.
     room: Vec<u8>,
+    /// How much one datagram may be.
+    most: usize,
     send_room: usize,
 }
 
@@ -60,7 +63,8 @@ impl Socket {
             port,
             sequence: 0,
             out: BytesMut::new(),
-            room: vec![0; RECEIVE_ROOM],
+            room: Vec::with_capacity(RECEIVE_ROOM),
+            most: RECEIVE_ROOM,
             send_room,
         })
     }
@@ -212,7 +216,7 @@ impl Socket {
         let sequence = self.begin().wrapping_add(1);
         self.push(request, NLM_F_REQUEST | NLM_F_DUMP)?;
         self.flush()?;
-        self.room.truncate(SEARCH_ROOM);
+        self.most = SEARCH_ROOM;
         let (mut enough, mut end) = (false, None);
         while end.is_none() && !enough {
             self.receive(|header, buffer| {
@@ -294,16 +298,17 @@ impl Socket {
         &mut self,
         mut each: impl FnMut(&Header, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        let inner = &self.inner;
-        let room = &mut self.room;
-        let length =
-            retry(|| inner.recv(&mut &mut room[..], 0)).map_err(|error| match error.kind() {
+        let Self { inner, room, most, .. } = self;
+        room.clear();
+        retry(|| inner.recv(&mut (&mut *room).limit(*most), 0)).map_err(|error| {
+            match error.kind() {
                 io::ErrorKind::WouldBlock => {
                     io::Error::new(io::ErrorKind::TimedOut, "the kernel did not answer")
                 }
                 _ => error,
-            })?;
-        messages(&self.room[..length], &mut each)
+            }
+        })?;
+        messages(room, &mut each)
     }
 }
 
