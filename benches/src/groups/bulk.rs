@@ -52,6 +52,7 @@ pub(crate) fn run(bench: &Bench) -> Group {
         group.peer(program);
     }
     group.set("fip", "fip apply --probe 0 --announce 0: peers neither ask nor announce");
+    group.set("tracked connections", "none: fip would look for those that it has to forget");
     group.set("iptables-restore", "three rules for each, in one file; what was there is flushed");
     group.set("nft -f", "two maps, all elements in one transaction");
     group.set("ip -batch", "what makes the host answer for the addresses: fip does that too");

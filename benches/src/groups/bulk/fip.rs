@@ -8,6 +8,7 @@ use fip_core::kernel::host::Host as Kernel;
 use fip_core::{Binding, FloatingIps};
 
 use super::super::peers::{Hold, Pair};
+use super::super::tracked;
 use super::super::world::{Site, World, bind_options, binding, owner};
 use super::Both;
 use crate::harness::{Bench, Case, Figures, timed, words};
@@ -67,10 +68,14 @@ impl Sites {
                 bind_turn += 1;
                 let Pair { floating, fixed } = both.one(bind_turn);
                 let args = format!("bind {floating} {fixed} --replace {EQUAL}");
+                tracked::forget_all(&self.bind.host);
                 let took = timed(&self.bind.host, &words(&bench.programs.fip, &args));
                 vec![("one changed ms", took.ms())]
             }),
-            Case::new("library in a process", None, move || library.figures()),
+            Case::new("library in a process", None, move || {
+                tracked::forget_all(&self.library.host);
+                library.figures()
+            }),
             Case::new("fip list", None, command("list ms", "list")),
             Case::new("fip list --json", None, command("list ms", "list --json")),
         ]
@@ -78,6 +83,7 @@ impl Sites {
 
     fn apply(&self, bench: &Bench, site: &Site, file: &std::path::Path) -> f64 {
         let args = format!("apply {EQUAL} {}", file.display());
+        tracked::forget_all(&site.host);
         timed(&site.host, &words(&bench.programs.fip, &args)).ms()
     }
 
@@ -90,6 +96,7 @@ impl Sites {
     fn fresh_reconcile(&self, both: &Both) -> Figures {
         let desired: Vec<Binding> = both.all.iter().map(binding).collect();
         let mut fips = self.fresh.fips(Hold::Route);
+        tracked::forget_all(&self.fresh.host);
         let took = ms(|| fips.reconcile(&owner(), &desired, &bind_options()).expect("reconcile"));
         fips.reconcile(&owner(), &[], &bind_options()).expect("reconcile");
         vec![("new ms", took)]
