@@ -28,9 +28,11 @@ check: setup
 bench: bench-programs
 	scripts/leftovers $(CARGO_TARGET_DIR)/release/fip-bench
 
-# Few rounds, into benches/results/quick: to see that all works, not to compare.
-bench-quick: bench-programs
-	scripts/leftovers $(CARGO_TARGET_DIR)/release/fip-bench --quick
+# Built quickly, and few rounds, into benches/results/quick: to see that all works, not to compare.
+bench-quick:
+	scripts/setup bench
+	cargo build --locked -p fip-plugin -p fip-cli -p fip-bench
+	scripts/leftovers $(CARGO_TARGET_DIR)/debug/fip-bench --quick
 
 bench-programs:
 	scripts/setup bench

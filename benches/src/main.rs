@@ -84,6 +84,9 @@ fn measure(chapter: &Chapter, quick: bool, directory: &Path) {
     let bench = Bench { quick, programs, scratch };
     let began = Instant::now();
     let mut group = (chapter.run)(&bench);
+    if cfg!(debug_assertions) {
+        group.note("built without optimization: nothing here is to be compared");
+    }
     let took = format!("{:.0} s", began.elapsed().as_secs_f64());
     eprintln!("  {took}");
     group.set("the whole group took", took);

@@ -49,7 +49,7 @@ pub(crate) fn run(bench: &Bench) -> Group {
     }
     let cases =
         paths.iter().map(|path| Case::new(path.name, path.present, move || measure(path, effort)));
-    group.rows = in_turn(rounds, 1, cases.collect());
+    group.rows = in_turn(rounds, bench.of(1, 0), cases.collect());
     group
 }
 

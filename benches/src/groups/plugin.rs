@@ -70,7 +70,7 @@ pub(crate) fn run(bench: &Bench) -> Group {
             let cases = sides.iter().map(|side| {
                 Case::new(side.name, Some(present.into()), || measure(operation, side))
             });
-            group.rows.extend(in_turn(rounds, 1, cases.collect()));
+            group.rows.extend(in_turn(rounds, bench.of(1, 0), cases.collect()));
         }
     }
     group

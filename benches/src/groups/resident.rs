@@ -40,9 +40,9 @@ pub(crate) fn run(bench: &Bench) -> Group {
     let mut group = Group::new("resident");
     group.uses("fip-agent", &bench.programs.agent);
     group.uses("fip-plugin", &bench.programs.plugin);
-    let quiet = Duration::from_secs(bench.of(20, 3));
+    let quiet = Duration::from_secs(bench.of(20, 2));
     // The kernel tells of a new bridge port once more when its forward delay, 15 s, is over.
-    let settled = Duration::from_secs(bench.of(25, 2));
+    let settled = Duration::from_secs(bench.of(25, 1));
     group.set(
         "at rest",
         format!("for {} s, {} s after the last change", quiet.as_secs(), settled.as_secs()),

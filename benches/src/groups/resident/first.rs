@@ -26,7 +26,7 @@ pub(super) fn answers(bench: &Bench, site: &Site) -> Vec<Row> {
         case("fip-agent, docker, direct", DIRECT),
         case("fip-agent, docker, network", NETWORK),
     ];
-    in_turn(bench.of(10, 2), 1, cases)
+    in_turn(bench.of(10, 2), bench.of(1, 0), cases)
 }
 
 fn one(site: &Site, starts: &Receiver<Instant>, pinger: &Pinger, label: &str) -> Figures {
