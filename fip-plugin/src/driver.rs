@@ -151,6 +151,8 @@ where
         };
         log::debug!("{method} {}", String::from_utf8_lossy(body.trim_ascii()));
         let answered = self.dispatch(method, body);
+        // Who waits for whom when nothing goes on: dockerd is silent about it.
+        log::debug!("{method} is answered");
         answered.unwrap_or_else(|failure| {
             log::warn!("{method} failed: {failure}");
             reply(failure.status(), &protocol::Failure { error: failure.to_string() })
