@@ -152,7 +152,7 @@ where
         log::debug!("{method} {}", String::from_utf8_lossy(body.trim_ascii()));
         let answered = self.dispatch(method, body);
         // Who waits for whom when nothing goes on: dockerd is silent about it.
-        log::debug!("{method} is answered");
+        log::debug!("answered {method}");
         answered.unwrap_or_else(|failure| {
             log::warn!("{method} failed: {failure}");
             reply(failure.status(), &protocol::Failure { error: failure.to_string() })
