@@ -1,4 +1,4 @@
-//! What is unbound is announced no more, whoever unbound it.
+//! What is announced, and how often: nothing that was unbound, whoever unbound it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -56,14 +56,20 @@ fn rounds(kernel: &FakeKernel) -> [usize; 2] {
     [STAYS, GOES].map(|text| announced.iter().filter(|(_, address)| *address == ip(text)).count())
 }
 
+/// Both were announced once, and are once more.
+#[track_caller]
+fn is_announced_now_and_later(kernel: &FakeKernel, fips: &mut Fips) {
+    assert_eq!(rounds(kernel), [1, 1]);
+    fips.finish_announcements().unwrap();
+    assert_eq!(rounds(kernel), [2, 2]);
+}
+
 #[test]
 fn what_is_bound_is_announced_as_often_as_asked_for() {
     let kernel = FakeKernel::new();
     let mut fips = fips(&kernel);
     bind_both(&mut fips);
-    assert_eq!(rounds(&kernel), [1, 1]);
-    fips.finish_announcements().unwrap();
-    assert_eq!(rounds(&kernel), [2, 2]);
+    is_announced_now_and_later(&kernel, &mut fips);
 }
 
 #[test]
@@ -110,9 +116,7 @@ fn what_is_held_otherwise_meanwhile_is_announced_no_less_and_no_more() {
     assert_eq!(holds(&kernel), [Hold::Route; 2]);
     bind_both(&mut here);
     assert_eq!(holds(&kernel), [Hold::Address; 2]);
-    assert_eq!(rounds(&kernel), [1, 1]);
-    here.finish_announcements().unwrap();
-    assert_eq!(rounds(&kernel), [2, 2]);
+    is_announced_now_and_later(&kernel, &mut here);
 }
 
 #[test]
@@ -123,9 +127,7 @@ fn what_nobody_was_answered_for_is_announced_anew() {
     let mut fips = fips(&kernel);
     bind_both(&mut fips);
     assert_eq!(holds(&kernel), [Hold::Address; 2]);
-    assert_eq!(rounds(&kernel), [1, 1]);
-    fips.finish_announcements().unwrap();
-    assert_eq!(rounds(&kernel), [2, 2]);
+    is_announced_now_and_later(&kernel, &mut fips);
 }
 
 #[test]
@@ -137,9 +139,7 @@ fn what_comes_back_is_announced_as_often_as_asked_for() {
     }
     let mut fips = fips(&kernel);
     bind_both(&mut fips);
-    assert_eq!(rounds(&kernel), [1, 1]);
-    fips.finish_announcements().unwrap();
-    assert_eq!(rounds(&kernel), [2, 2]);
+    is_announced_now_and_later(&kernel, &mut fips);
 }
 
 /// An earlier process may have ended before it announced it.
