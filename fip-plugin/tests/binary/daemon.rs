@@ -68,13 +68,16 @@ impl Place {
         own.iter().chain(&docker).chain(more).map(|word| (*word).to_owned()).collect()
     }
 
-    /// Starts it and waits until it listens.
+    /// Starts it and waits until it answers.
     pub(crate) fn serve(&self) -> Daemon {
         let args = self.arguments(&[]);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let running = Running::start(&self.host, BINARY, &args, "");
         wait_for("the plugin to listen", || UnixStream::connect(self.socket()).ok());
-        Daemon { caller: Caller { socket: self.socket() }, running }
+        let caller = Caller { socket: self.socket() };
+        // It listens before it is ready.
+        caller.assert_alive();
+        Daemon { caller, running }
     }
 
     /// All files but the plugin's own, with what is in them.

@@ -11,7 +11,7 @@ use fip_plugin::agent::status::{Report, Workload};
 use super::daemon::Daemon;
 use super::engine::Engine;
 use super::machine::Machine;
-use super::{PATIENCE, eventually, program};
+use super::{PATIENCE, answers, eventually, program};
 use crate::lab::{Run, Running};
 
 /// Where it tells its status, if nothing else is said.
@@ -27,7 +27,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Starts it with these arguments, split at spaces, and waits until it can be asked.
+    /// Starts it with these arguments, split at spaces, and waits until it answers.
     pub(crate) fn start(engine: &Engine, args: &str) -> Self {
         let machine = engine.machine().clone();
         let command = command(&format!("{args} --log-level debug"));
@@ -49,7 +49,7 @@ impl Agent {
     /// Starts it again, after its end.
     pub(crate) fn up(&self) {
         // A killed one left its socket, but nobody listens at it.
-        self.daemon.start(|| UnixStream::connect(self.socket()).is_ok());
+        self.daemon.start(|| answers(&self.socket(), "GET /status"));
     }
 
     /// Stops it and starts it again.
@@ -129,7 +129,7 @@ impl Deref for Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.daemon.explain();
+        self.daemon.explain("");
     }
 }
 

@@ -13,6 +13,13 @@ use super::machine::Machine;
 /// How much of a log is worth showing when a test fails.
 const LINES: usize = 80;
 
+/// What its threads wait for in the kernel.
+const THREADS: &str = r#"
+for task in /proc/"$1"/task/*; do
+    echo "$(<"$task/comm"):" $(sed 's/.* //' "$task/stack")
+done | sort | uniq -c
+"#;
+
 /// A program with its arguments, and its process if it runs.
 pub(crate) struct Daemon {
     machine: Arc<Machine>,
@@ -107,13 +114,22 @@ impl Daemon {
         fs::read_to_string(self.machine.path(&self.log_path())).unwrap_or_default()
     }
 
-    /// Shows the last lines of the log if the test is failing.
-    pub(super) fn explain(&self) {
-        if thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
-            eprintln!("-- {} on {}:\n{last}", self.name, self.machine.net().name());
+    /// Shows the last lines of the log, and what it waits for, if the test is failing. That is told
+    /// by the threads and, if given, by this script of `bash`, whose argument is the process id.
+    pub(super) fn explain(&self, more: &str) {
+        if !thread::panicking() {
+            return;
+        }
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
+        eprintln!("-- {} on {}:\n{last}", self.name, self.machine.net().name());
+        if self.is_running() {
+            let script = format!("{THREADS}{more}");
+            let mut command = self.machine.command("timeout");
+            command.args(["10", "bash", "-c", &script, "bash", &self.pid().to_string()]);
+            let told = command.output().map(|done| String::from_utf8_lossy(&done.stdout).into());
+            eprintln!("-- it waits for:\n{}", told.unwrap_or_else(|error| error.to_string()));
         }
     }
 

@@ -57,6 +57,22 @@ impl Default for Options {
     }
 }
 
+/// What dockerd does with containers and networks: it writes that into a file when it is asked to.
+/// A line for each goroutine, the innermost function first.
+const GOROUTINES: &str = r#"
+kill -s USR1 "$1"
+sleep 1
+awk 'BEGIN { RS = ""; FS = "\n" } /libnetwork|daemon\.\(/ && !/miekg|[aA]ccept/ {
+    printf "%s", $1
+    for (i = 2; i < NF; i += 2) {
+        sub(/\((0x|\{|\.\.\.).*/, "", $i)
+        sub(/.*\//, "", $i)
+        printf " < %s", $i
+    }
+    print ""
+}' /run/docker/goroutine-stacks-*.log
+"#;
+
 /// A Docker engine.
 pub(crate) struct Engine {
     machine: Arc<Machine>,
@@ -196,7 +212,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.dockerd.explain();
+        self.dockerd.explain(GOROUTINES);
     }
 }
 

@@ -21,7 +21,9 @@ mod plugin;
 mod seats;
 mod web;
 
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,17 @@ fn program(name: &str) -> PathBuf {
     };
     let beside = || std::env::current_exe().unwrap().with_file_name(name);
     told.map_or_else(beside, PathBuf::from)
+}
+
+/// Whether a program answers this request at that socket: it listens before it is ready.
+fn answers(socket: &Path, request: &str) -> bool {
+    let ask = || {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "{request} HTTP/1.0\r\nHost: \r\n\r\n")?;
+        stream.read_exact(&mut [0])
+    };
+    ask().is_ok()
 }
 
 /// Waits until `look` finds what it looks for, and panics with what it saw last if that takes longer

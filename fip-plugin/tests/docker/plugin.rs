@@ -1,14 +1,13 @@
 //! The driver beside an engine.
 
 use std::ops::Deref;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::daemon::Daemon;
 use super::engine::Engine;
 use super::machine::Machine;
-use super::program;
+use super::{answers, program};
 
 /// Where dockerd looks for a driver named `fip`.
 const SOCKET: &str = "/run/docker/plugins/fip.sock";
@@ -23,7 +22,7 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Starts it with these further arguments, split at spaces, and waits until it listens.
+    /// Starts it with these further arguments, split at spaces, and waits until it answers.
     pub(crate) fn start(engine: &Engine, args: &str) -> Self {
         let machine = engine.machine().clone();
         let own = ["serve", "--socket", SOCKET, "--state-dir", STATE, "--log-level", "debug"];
@@ -43,8 +42,7 @@ impl Plugin {
     /// Starts it again, after its end.
     pub(crate) fn up(&self) {
         // A killed one cleared nothing away, but nobody listens at its socket.
-        let socket = self.machine.path(SOCKET);
-        self.daemon.start(|| UnixStream::connect(&socket).is_ok());
+        self.daemon.start(|| answers(&self.socket(), "POST /Plugin.Activate"));
     }
 
     /// Stops it and starts it again, with the same state.
@@ -74,6 +72,6 @@ impl Deref for Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        self.daemon.explain();
+        self.daemon.explain("");
     }
 }

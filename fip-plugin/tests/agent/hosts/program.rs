@@ -31,6 +31,8 @@ impl Agent {
         let (socket, name) = (socket.to_owned(), ns.name().to_owned());
         let agent = Self { live: Live::start(ns, BINARY, &args), socket, name };
         wait_for("the agent to listen", || UnixStream::connect(&agent.socket).ok());
+        // It listens before it is ready.
+        agent.report();
         agent
     }
 
