@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::daemon::Daemon;
 use super::engine::Engine;
 use super::machine::Machine;
-use super::{answers, program};
+use super::{answers, eventually, program};
 
 /// Where dockerd looks for a driver named `fip`.
 const SOCKET: &str = "/run/docker/plugins/fip.sock";
@@ -22,7 +22,8 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Starts it with these further arguments, split at spaces, and waits until it answers.
+    /// Starts it with these further arguments, split at spaces, and waits until it answers, and
+    /// until it hears the engine's dockerd, if that runs: before, it cannot ask for labels.
     pub(crate) fn start(engine: &Engine, args: &str) -> Self {
         let machine = engine.machine().clone();
         let own = ["serve", "--socket", SOCKET, "--state-dir", STATE, "--log-level", "debug"];
@@ -36,6 +37,12 @@ impl Plugin {
         let daemon = Daemon::new(machine.clone(), "fip-plugin", command);
         let plugin = Self { machine, daemon };
         plugin.up();
+        if engine.is_running() && !args.contains("--docker") {
+            eventually("the plugin hears dockerd", || {
+                let log = plugin.log();
+                if log.contains("dockerd answers") { Ok(()) } else { Err(log) }
+            });
+        }
         plugin
     }
 
