@@ -187,7 +187,9 @@ where
         }
         let owner = owner(&endpoint.record.network)?;
         let fixed: Vec<IpAddr> = endpoint.fixed().collect();
-        self.keeper.run(move |watch| watch.release(&owner, &floating, &fixed))
+        let report = self.keeper.run(move |watch| watch.release(&owner, &floating, &fixed))?;
+        note(report.changes);
+        Ok(())
     }
 
     /// The link that a network's addresses shall be on, if one is named.

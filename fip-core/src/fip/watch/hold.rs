@@ -118,10 +118,15 @@ impl<K: Kernel> Watch<K> {
     ///
     /// # Errors
     /// What the kernel refuses. It is tried again with the next repair.
-    pub fn release(&mut self, owner: &Owner, floating: &[IpAddr], fixed: &[IpAddr]) -> Result<()> {
+    pub fn release(
+        &mut self,
+        owner: &Owner,
+        floating: &[IpAddr],
+        fixed: &[IpAddr],
+    ) -> Result<Report> {
         self.let_go(floating, |b| b.owner() == owner && fixed.contains(&b.fixed()));
         self.yielded.retain(|address| self.desired.contains_key(address));
-        self.restore([owner.clone()].into(), floating, &self.impatient()).map(drop)
+        self.restore([owner.clone()].into(), floating, &self.impatient())
     }
 
     /// Desires these bindings of these addresses no more.
