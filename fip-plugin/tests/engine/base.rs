@@ -1,9 +1,11 @@
 //! The laboratory itself, with Docker's own bridge driver, and with the plugin in its place.
 
 use std::net::IpAddr;
+use std::process::Command;
+use std::thread;
 
 use crate::docker::{Engine, Options, Plugin, fetch, wait_for_page};
-use crate::lab::{Family, Lan, lan, ping};
+use crate::lab::{Family, Lan, lan, ping, wait_for};
 
 fn docker0(number: u8) -> IpAddr {
     [172, 17, 0, number].into()
@@ -84,6 +86,28 @@ fn a_power_cycle_leaves_what_is_on_disk() {
 
     engine.up();
     wait_for_page(&a, docker0(2), "one");
+}
+
+#[test]
+fn a_machine_ends_with_a_container_that_is_paused() {
+    let lan = Lan::new();
+    let engine = Engine::start(&lan.host_a(), &Options::default());
+    engine.web("c1", "", "one");
+    engine.docker_ok("pause c1");
+    let machine = engine.machine().name().to_owned();
+    let groups = || {
+        let found = Command::new("find")
+            .args(["/sys/fs/cgroup", "-maxdepth", "2", "-name", &machine])
+            .output()
+            .unwrap();
+        String::from_utf8(found.stdout).unwrap()
+    };
+    assert_ne!(groups(), "");
+
+    let end = thread::spawn(move || drop(engine));
+    wait_for("the machine to end", || end.is_finished().then_some(()));
+    end.join().unwrap();
+    assert_eq!(groups(), "");
 }
 
 #[test]

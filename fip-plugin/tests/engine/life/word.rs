@@ -77,12 +77,14 @@ impl Word {
     }
 
     /// The places of running containers in the driver's networks: the container's name, the
-    /// network and the attachment.
+    /// network and the attachment. A running container that was refused a network is told to be in
+    /// it all the same, but the network does not have that endpoint.
     pub(crate) fn places(&self) -> impl Iterator<Item = (&String, &Network, &Attachment)> {
         self.running().flat_map(move |(name, container)| {
-            let here = container.attachments.iter().filter(|(_, a)| !a.endpoint.is_empty());
-            here.filter_map(move |(network, attachment)| {
-                Some((name, self.networks.get(network)?, attachment))
+            container.attachments.iter().filter_map(move |(network, attachment)| {
+                let network = self.networks.get(network)?;
+                let there = network.endpoints.contains_key(&attachment.endpoint);
+                there.then_some((name, network, attachment))
             })
         })
     }
