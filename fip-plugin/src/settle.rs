@@ -23,8 +23,9 @@ use fip_core::{Error, LinkName, Result};
 use ipnetwork::IpNetwork;
 use log::warn;
 
-/// How long after Join Docker may take. It takes some 350 ms; on a host with much to do, seconds.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long after Join Docker may take. It takes some 350 ms; on a host whose kernel is busy with the
+/// end of many network namespaces, half a minute.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Opens the kernel, in the host's network namespace.
 pub type Open<K> = Arc<dyn Fn() -> Result<K> + Send + Sync>;
