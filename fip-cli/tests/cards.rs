@@ -25,6 +25,8 @@ fn second_card(scene: &Scene) {
     ));
     scene.a.ip_batch("link set eth1 up\naddress add 192.168.99.13/24 dev eth1\n");
     scene.a.sysctl("net/ipv4/conf/eth1/arp_ignore", "0");
+    scene.lan.switch.wait_ready("A2");
+    scene.a.wait_ready("eth1");
 }
 
 /// The first card's answer is on the wire: it was there to be taken for a rival's.

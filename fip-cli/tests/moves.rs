@@ -51,7 +51,7 @@ fn hand_over(
     (to, fixed): (&Host, IpAddr),
 ) -> Vec<Claim> {
     let capture = Capture::start(&scene.lan.switch);
-    let command = format!("bind {floating} {fixed} --rival wait --deadline 10s --probe 100ms");
+    let command = format!("bind {floating} {fixed} --rival wait --deadline 60s --probe 100ms");
     let mut waiting = fip(to).spawn(&command);
     // It asks, it is told that the address is taken, and however long that lasts, it waits.
     let claimed = Claim::Holds(to.mac("eth0"));
@@ -164,7 +164,8 @@ fn how_an_address_is_held_changes_under_load() {
                 fip(&scene.a).ok(&format!("{bind} --hold {hold}"));
                 assert_eq!(fip(&scene.a).list()[0]["hold"], hold);
                 // Whoever asks now is answered too.
-                scene.client.ip("neighbour flush dev eth0");
+                let ask = ["-f", "-w", "30", "-I", "eth0", &floating.to_string()];
+                scene.client.tool("arping", &ask, "");
             }
         }
         pings.join().unwrap()

@@ -73,6 +73,7 @@ fn host_with_uplink(mtu: u32) -> Ns {
     host.ip("link set far0 up");
     host.ip("link set lan0 up");
     host.ip("address add 192.0.2.10/24 dev lan0");
+    ["lan0", "far0"].into_iter().for_each(|link| host.wait_ready(link));
     host
 }
 
@@ -119,6 +120,7 @@ fn a_bridge_is_made_once() {
     ] {
         assert!(first.iter().any(|c| c == change), "{change} is not in {first:#?}");
     }
+    host.wait_in_force(BRIDGE);
     let before = addressing(&host);
     assert_eq!(ensure(&host, &spec), [""; 0]);
     assert_eq!(addressing(&host), before);
@@ -267,6 +269,8 @@ fn a_workload_is_joined_and_reached() {
     let details = host.tool("bridge", &["-details", "link", "show", "dev", near], "");
     assert!(details.contains("master br0") && details.contains("hairpin on"), "{details}");
 
+    [near, BRIDGE].into_iter().for_each(|link| host.wait_ready(link));
+    workload.wait_ready("eth0");
     let ports = || host.tool("bridge", &["-details", "link", "show"], "");
     let seen = || (addressing(&workload), addressing(&host), ports());
     let before = seen();

@@ -15,7 +15,7 @@ use fip_core::kernel::{Deed, Hold, Rtnl, Wire};
 use fip_core::netns::NetNs;
 use fip_core::{Binding, FloatingIps, Options, Owner};
 use lab::{
-    ANSWER, Capture, Claim, Family, Host, Lan, Ns, Prober, TcpFlow, Whoami, Workload, lan,
+    Capture, Claim, Family, Host, Lan, Ns, PATIENCE, Prober, TcpFlow, Whoami, Workload, lan,
     udp_whoami, wait_for,
 };
 
@@ -91,9 +91,11 @@ fn ask(ns: &Ns, address: IpAddr, times: usize) -> Vec<Option<String>> {
     let mut answers = Vec::new();
     for _ in 0..times {
         kernel.probe(card, &[address]).unwrap();
-        let heard = kernel.heard(card, Instant::now() + ANSWER).unwrap();
-        let heard = heard.filter(|who| (who.address, who.deed) == (address, Deed::Holds));
-        answers.push(heard.map(|who| who.mac.to_string()));
+        let until = Instant::now() + PATIENCE;
+        // What neighbours say of other addresses is no answer.
+        let mut heard = std::iter::from_fn(|| kernel.heard(card, until).unwrap());
+        let answer = heard.find(|who| (who.address, who.deed) == (address, Deed::Holds));
+        answers.push(answer.map(|who| who.mac.to_string()));
         answers.dedup();
     }
     answers

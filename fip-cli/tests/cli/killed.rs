@@ -23,8 +23,10 @@ struct Victim {
 const FIRST: &str = "bind 192.168.99.200 172.18.0.2 --probe 0 --announce 1";
 const SECOND: &str = "bind 2001:db8:99::200 2001:db8:18::2 --probe 0 --announce 1";
 
-/// Everything that could differ.
+/// Everything that could differ, once the addresses are in force: who was killed did not wait for
+/// that.
 fn state(scene: &Scene) -> (State, Vec<String>) {
+    scene.a.wait_ready("eth0");
     let sysctls = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
     (scene.state(), sysctls.map(|path| scene.a.read_sysctl(path)).to_vec())
 }

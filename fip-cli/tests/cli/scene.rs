@@ -26,19 +26,7 @@ impl Scene {
         a.bridge("br0", 18);
         let workload = a.workload("workload", "br0", 18, 2);
         let server = Whoami::start(&workload, &[80]);
-        let scene = Self { lan, client, a, workload, _server: server };
-        scene.settle();
-        scene
-    }
-
-    /// Waits until the kernel is done with the links of host A.
-    fn settle(&self) {
-        const LINKS: usize = 3; // `eth0`, `br0` and its port
-        wait_for("the links to settle", || {
-            let text = self.a.ip("address show");
-            let up = text.matches("state UP").count() == LINKS;
-            (up && text.matches("inet6 fe80:").count() == LINKS).then_some(())
-        });
+        Self { lan, client, a, workload, _server: server }
     }
 
     /// The command, on host A.

@@ -26,6 +26,7 @@ impl Watched {
         let command = format!("watch {} --json --probe 50ms {options}", file.path().display());
         let watch = Live::start(&scene.a, env!("CARGO_BIN_EXE_fip"), &command);
         watch.wait_for_event(0, "watching", |event| event["bindings"] == 2);
+        watch.wait_for_event(0, "repaired", |_| true);
         let watched = Self { scene, watch, file };
         watched.reaches_both();
         watched
@@ -49,6 +50,17 @@ impl Watched {
         let listed = self.scene.fip().list();
         assert_eq!(listed.len(), 2, "{listed:#?}");
         assert!(listed.iter().all(|row| row["state"] == "active"), "{listed:#?}");
+    }
+
+    /// The card stops, which is told, and only then runs again, which is told too.
+    fn goes_and_comes(&self, stop: impl FnOnce(), run: impl FnOnce()) {
+        let from = self.watch.lines().len();
+        stop();
+        let (from, _) = self.watch.wait_for_event(from, "warning", |event| {
+            event["warning"].as_str().unwrap().contains("eth0")
+        });
+        run();
+        self.watch.wait_for_event(from, "announced", |event| event["interface"] == "eth0");
     }
 
     fn stop(self) {
@@ -80,17 +92,17 @@ fn a_link_that_was_down_has_its_addresses_again() {
     let a = &watched.scene.a;
     // Down, the card loses its IPv6 addresses, its own ones too, and those are another's to add.
     watched.repairs("add address 2001:db8:99::200", || {
-        a.ip("link set eth0 down");
-        a.ip_batch("link set eth0 up\naddress add 2001:db8:99::11/64 dev eth0 nodad\n");
+        watched.goes_and_comes(
+            || _ = a.ip("link set eth0 down"),
+            || {
+                a.ip_batch("link set eth0 up\naddress add 2001:db8:99::11/64 dev eth0 nodad\n");
+            },
+        );
     });
     // The carrier alone goes and comes: nothing is to be repaired, but others may have aged.
-    let from = watched.watch.lines().len();
-    watched.scene.lan.switch.ip("link set A down");
-    watched.watch.wait_for_event(from, "warning", |event| {
-        event["warning"].as_str().unwrap().contains("eth0")
-    });
-    watched.scene.lan.switch.ip("link set A up");
-    watched.watch.wait_for_event(from, "announced", |event| event["interface"] == "eth0");
+    let switch = &watched.scene.lan.switch;
+    let port = |state: &str| _ = switch.ip(&format!("link set A {state}"));
+    watched.goes_and_comes(|| port("down"), || port("up"));
     watched.reaches_both();
     watched.stop();
 }

@@ -19,12 +19,14 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
+    /// From its return on, what can be bound is bound, and that is told.
     pub(crate) fn start(scene: &Scene, name: &str, state: &str, options: &str) -> Self {
         let file = File::with(name, state);
         let path = file.path().display();
         let command = format!("watch {path} --json --probe 50ms --announce 1 {options}");
         let watch = Live::start(&scene.a, env!("CARGO_BIN_EXE_fip"), &command);
         watch.wait_for_event(0, "watching", |_| true);
+        watch.wait_for_event(0, "repaired", |_| true);
         Self { watch, _file: file }
     }
 

@@ -9,7 +9,7 @@ use fip_core::{Binding, Error};
 
 use super::bindings::{bind, options, owner, ports, whole};
 use super::holding::{is_quiet, of, short, watch};
-use super::monitor::late;
+use super::monitor::{late, repair};
 use super::scene::Scene;
 
 fn one(floating: &str, fixed: &str) -> Binding {
@@ -78,7 +78,7 @@ pub(crate) fn workloads_are_exchanged_without_touching_the_address(scene: &impl 
     watch.exchange(&owner("one"), &floating, &[port]).unwrap();
     assert_eq!(short(scene), ["one: 192.0.2.20 -> 172.18.0.3 tcp:80"]);
     scene.remove_address("eth0", "192.0.2.20/32");
-    while !is_quiet(&mut watch) {}
+    repair(&mut watch);
     assert_eq!(short(scene), ["one: 192.0.2.20 -> 172.18.0.3 tcp:80"]);
     watch.exchange(&owner("one"), &floating, &[]).unwrap();
     assert_eq!(short(scene), [""; 0]);

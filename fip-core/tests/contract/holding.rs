@@ -102,15 +102,14 @@ pub(crate) fn a_watch_keeps_the_rules_of_bridges(scene: &impl Scene) {
     watch.set_bridges(vec![kept.clone()]);
     let found = || scene.fips().bridge_rules().unwrap();
     assert_eq!(found(), [kept.clone(), others.clone()]);
-    repair(&mut watch);
+    // The bindings' repair, and the bridges'.
+    (0..2).for_each(|_| _ = repair(&mut watch));
     scene.damage_table();
     repair(&mut watch);
     assert_eq!(found(), [kept.clone(), others]);
     scene.flush_ruleset();
-    let mut changes = repair(&mut watch);
-    while changes.iter().all(|line| !line.contains("through")) {
-        changes = repair(&mut watch);
-    }
+    let changes = repair(&mut watch);
+    assert!(changes.iter().any(|line| line.contains("through")), "{changes:?}");
     assert!(changes.iter().any(|line| line.contains("dnat4")), "in one step: {changes:?}");
     assert_eq!(found(), std::slice::from_ref(&kept));
     assert_eq!(short(scene), ["one: 192.0.2.20 -> 172.18.0.2"]);

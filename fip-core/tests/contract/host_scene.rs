@@ -18,10 +18,11 @@ pub(crate) struct HostScene {
 impl HostScene {
     pub(crate) fn new() -> Self {
         let (host, lan, other) = (Ns::new("host"), Ns::new("lan"), Ns::new("other"));
+        // The forward delay of a bridge is told when it is over, 15 s later, also if nobody waits.
         host.ip_batch(&format!(
             "link add eth0 type veth peer name lan0 netns {}\n\
              link set eth0 up\n\
-             link add br0 type bridge\n\
+             link add br0 type bridge forward_delay 0\n\
              link add port0 type veth peer name inside0 netns {}\n\
              link set port0 master br0 up\n\
              link set br0 up\n",
@@ -38,7 +39,7 @@ impl HostScene {
              route add ::/0 via 2001:db8::1\n",
         );
         let this = Self { host, lan, other };
-        ["eth0", "br0"].into_iter().for_each(|link| this.wait_running(link, true));
+        ["eth0", "br0", "port0"].into_iter().for_each(|link| this.host.wait_ready(link));
         this
     }
 
@@ -119,7 +120,7 @@ impl Scene for HostScene {
     }
 
     fn answers(&self, address: &str) -> bool {
-        let asked = self.lan.try_tool("arping", &["-c", "1", "-w", "1", "-I", "lan0", address], "");
+        let asked = self.lan.try_tool("arping", &["-c", "1", "-w", "5", "-I", "lan0", address], "");
         asked.code == Some(0)
     }
 
@@ -175,6 +176,9 @@ impl Scene for HostScene {
 
     fn receive(&self, key: &Key, packets: u64) {
         let (floating, port) = destination(key);
+        // What waits for a neighbour that answers late may be dropped.
+        let host = self.host.mac("eth0");
+        self.lan.ip(&format!("neigh replace {floating} lladdr {host} dev lan0 nud permanent"));
         if floating.is_ipv6() {
             self.lan.ip("addr replace 2001:db8::1/64 dev lan0 nodad");
         }

@@ -9,7 +9,7 @@ use super::ns::Ns;
 use super::process::{Finished, Running};
 
 /// How long a command may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The binary, and where to run it.
 pub(crate) struct Fip<'a> {

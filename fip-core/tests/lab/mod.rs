@@ -29,8 +29,8 @@ pub(crate) use topology::{Family, Host, Lan, Workload, add_route_to, container, 
 pub(crate) use traffic::{EchoWitness, Proto, ping, tcp_whoami, udp_socket, udp_whoami, whoami};
 pub(crate) use whoami::{Reply, Whoami};
 
-/// How long to wait for what must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for what must happen, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a single answer may take before it counts as none.
 pub(crate) const ANSWER: Duration = Duration::from_secs(2);

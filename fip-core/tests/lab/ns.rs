@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, setns};
 use super::process::{Finished, Running};
 
 /// How long a tool such as `nft` may take.
-const TOOL: Duration = Duration::from_secs(30);
+const TOOL: Duration = Duration::from_secs(60);
 
 /// A network namespace of the test's own, held by a child process that only waits.
 ///
@@ -194,6 +194,36 @@ impl Ns {
     pub(crate) fn mac(&self, link: &str) -> String {
         let text = self.ip(&format!("-br link show dev {link}"));
         text.split_whitespace().nth(2).unwrap().to_owned()
+    }
+
+    /// Waits until the link runs, forwards if it is a port of a bridge, and has its link-local
+    /// address, unless IPv6 is disabled: the kernel follows a carrier a moment later. All addresses
+    /// are in force then, as by [`Ns::wait_in_force`].
+    pub(crate) fn wait_ready(&self, link: &str) {
+        let disabled = self.read_sysctl(&format!("net/ipv6/conf/{link}/disable_ipv6")) == "1";
+        super::wait_for(&format!("{link} of {} to run", self.name), || {
+            let shown = self.ip(&format!("-details -oneline link show dev {link}"));
+            let forwards = !shown.contains("bridge_slave") || shown.contains("state forwarding");
+            let addressed = disabled || self.addresses6(link).contains(" fe80:");
+            (shown.contains(" state UP ") && forwards && addressed).then_some(())
+        });
+        self.wait_in_force(link);
+    }
+
+    /// Waits until the IPv6 addresses of the link are in force. An address is answered for a moment
+    /// after it is there; that is when the kernel tells of it, and makes its local route.
+    pub(crate) fn wait_in_force(&self, link: &str) {
+        super::wait_for(&format!("the addresses of {link} of {}", self.name), || {
+            let shown = self.addresses6(link);
+            let mut addresses = shown.lines().filter_map(|line| words(line)[3].split('/').next());
+            let routes = self.ip(&format!("-6 route show table local type local dev {link}"));
+            let routed = |address| routes.lines().any(|line| words(line).get(1) == Some(&address));
+            addresses.all(routed).then_some(())
+        });
+    }
+
+    fn addresses6(&self, link: &str) -> String {
+        self.ip(&format!("-6 -oneline address show dev {link}"))
     }
 
     /// The whole ruleset with handles, without counters.

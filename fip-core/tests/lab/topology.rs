@@ -114,6 +114,8 @@ impl Lan {
              route add default via 203.0.113.254\n\
              route add ::/0 via 2001:db8:203::254\n",
         );
+        router.wait_ready("far");
+        far.wait_ready("eth0");
         (router, far)
     }
 
@@ -129,6 +131,8 @@ impl Lan {
             lan(Family::V4, number),
             lan(Family::V6, number)
         ));
+        self.switch.wait_ready(port);
+        ns.wait_ready("eth0");
     }
 }
 
@@ -185,6 +189,8 @@ impl Host {
             container(Family::V4, subnet, 1),
             container(Family::V6, subnet, 1)
         ));
+        [&port, bridge].into_iter().for_each(|link| self.wait_ready(link));
+        ns.wait_ready("eth0");
         Workload { ns, subnet, number }
     }
 

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::str::FromStr;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use super::ns::Ns;
 
@@ -66,6 +67,10 @@ impl Whoami {
     }
 }
 
+/// What datagrams may fill before one is lost, in bytes: a server that others keep from running for
+/// seconds still answers each.
+const RECEIVE_ROOM: usize = 16 << 20;
+
 /// One port, both protocols.
 struct Door {
     port: u16,
@@ -80,6 +85,7 @@ impl Door {
         let udp = UdpSocket::bind(any).unwrap();
         tcp.set_nonblocking(true).unwrap();
         udp.set_nonblocking(true).unwrap();
+        setsockopt(&udp, sockopt::RcvBufForce, &RECEIVE_ROOM).unwrap();
         Self { port, tcp, udp }
     }
 }
