@@ -231,7 +231,11 @@ fn without_a_source_everything_is_held_until_the_time_for_that_is_over() {
     agent.wait_for_line(since, &["the source fails", "stays bound"]);
     agent.wait_for_line(since, &["--hold-for", "let go"]);
     scene.has(&[]);
-    assert_eq!(agent.status().moves.last().unwrap().event, "left");
+    eventually("it is told that the address has left", || {
+        let moves = agent.status().moves;
+        let left = moves.last().is_some_and(|last| last.event == "left");
+        left.then_some(()).ok_or_else(|| format!("{moves:?}"))
+    });
     proxy.open();
     scene.has(&[(v4(200), "c1")]);
 }

@@ -1,7 +1,7 @@
 //! A label is all that a user writes.
 
 use crate::agent_scene::{AgentScene, Attach, networks};
-use crate::docker::{IMAGE, Options, wait_for_page};
+use crate::docker::{IMAGE, Options, eventually, wait_for_page};
 use crate::lab::ping;
 use crate::scene::{LABEL, v4, v6, visit};
 
@@ -20,6 +20,11 @@ fn a_labelled_container_is_connected_and_answers_and_no_other_command_was_needed
     let told = agent.wait_for_state("c1", "bound");
     assert_eq!((told.id.as_str(), told.asks.as_str()), (id.as_str(), "192.168.99.200"));
     assert_eq!(told.floating, ["192.168.99.200"]);
+    // An address is bound before it is told that it came.
+    eventually("it came", || {
+        let counters = agent.status().counters;
+        (counters.came > 0).then_some(()).ok_or_else(|| format!("{counters:?}"))
+    });
     let status = agent.status();
     assert!(status.healthy && status.problems.is_empty(), "{status:#?}");
     assert_eq!((status.counters.came, status.counters.left), (1, 0));
@@ -60,6 +65,7 @@ fn several_addresses_and_ports_of_one_are_had_too() {
         let scene = AgentScene::new(attach);
         scene.asks("many", "192.168.99.200, 192.168.99.201");
         scene.agent.wait_for_state("many", "bound");
+        wait_for_page(&scene.client, v4(200), "many");
         assert_eq!(visit(&scene.client, v4(200), "many"), Ok(v4(1)));
         assert_eq!(visit(&scene.client, v4(201), "many"), Ok(v4(1)));
         scene.asks("web", "192.168.99.202:tcp:80");
@@ -95,6 +101,9 @@ fn addresses_of_both_families_are_had() {
         }
         scene.engine.docker_ok("rm --force both six");
         scene.is(&[]);
-        assert!(!scene.host.ip("-6 address show dev eth0").contains("::20"));
+        eventually("its IPv6 addresses have gone", || {
+            let card = scene.host.ip("-6 address show dev eth0");
+            (!card.contains("::20")).then_some(()).ok_or(card)
+        });
     }
 }

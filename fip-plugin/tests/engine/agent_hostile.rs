@@ -95,6 +95,10 @@ fn one_with_thousands_of_labels_and_one_with_other_labels_are_no_matter() {
 
 /// The log has one warning for each of these containers, and each is one short line.
 fn check_told_once(scene: &AgentScene, names: &[String]) {
+    // The status may be ahead of the log.
+    for name in names {
+        scene.agent.wait_for_line(0, &["WARN", &format!(" {name}: ")]);
+    }
     let log = scene.agent.log();
     for name in names {
         let of_it = |line: &&str| line.contains("WARN") && line.contains(&format!(" {name}: "));

@@ -144,6 +144,13 @@ impl Agent {
         self.actuator.settle();
     }
 
+    /// Waits until exactly these have come and not left again: an address is bound before that is
+    /// told.
+    #[track_caller]
+    fn wait_for_came(&mut self, expected: &[IpAddr]) {
+        wait_for("the addresses to come", || (self.came() == expected).then_some(()));
+    }
+
     /// The addresses that have come and not left again.
     fn came(&mut self) -> Vec<IpAddr> {
         self.heard.extend(self.signals.try_iter());
@@ -177,7 +184,7 @@ fn a_wish_is_made_true_changed_and_taken_back() {
 
     agent.bind(std::slice::from_ref(&wish));
     site.reaches(200, "c1");
-    assert_eq!(agent.came(), [v4(200)]);
+    agent.wait_for_came(&[v4(200)]);
     let options = site.endpoint("c1")["DriverOpts"].take();
     assert_eq!(options, serde_json::json!({ "fip.address": "192.168.99.200", MARKER.0: MARKER.1 }));
     let held =
@@ -187,7 +194,7 @@ fn a_wish_is_made_true_changed_and_taken_back() {
     agent.bind(&[site.wish("c1", "192.168.99.201")]);
     site.reaches(201, "c1");
     site.does_not_reach(200);
-    assert_eq!(agent.came(), [v4(201)]);
+    agent.wait_for_came(&[v4(201)]);
 
     agent.settle(&[]);
     site.does_not_reach(201);

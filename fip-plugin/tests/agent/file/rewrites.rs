@@ -3,10 +3,12 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use fip_plugin::agent::source::Listing;
 
 use super::stage::{Stage, rename_over};
+use crate::lab::wait_for;
 
 const REWRITES: u32 = 1000;
 const LINES: u32 = 20;
@@ -37,8 +39,9 @@ fn generation(listing: &Listing) -> u32 {
     generation
 }
 
-/// Rewrites the map that often. All that is listed meanwhile is a generation, each later than the
-/// one before, and the last one comes. Returns how many did.
+/// Rewrites the map that often, with a pause in the middle until something is listed. All that is
+/// listed meanwhile is a generation, each later than the one before, and the last one comes. Returns
+/// how many did.
 fn rewritten(excused: &[&str], write: impl Fn(&Path, u32) + Sync) -> u32 {
     let stage = Stage::new();
     write(&stage.map(), 0);
@@ -46,8 +49,13 @@ fn rewritten(excused: &[&str], write: impl Fn(&Path, u32) + Sync) -> u32 {
     let mut answers = follower.answers();
     assert_eq!(generation(&answers.next().unwrap().unwrap()), 0);
     let map = stage.map();
+    let listed = AtomicU32::new(0);
     std::thread::scope(|scope| {
-        scope.spawn(|| (1..=REWRITES).for_each(|generation| write(&map, generation)));
+        scope.spawn(|| {
+            (1..=REWRITES / 2).for_each(|generation| write(&map, generation));
+            wait_for("a listing", || (listed.load(Ordering::Relaxed) > 0).then_some(()));
+            (REWRITES / 2 + 1..=REWRITES).for_each(|generation| write(&map, generation));
+        });
         let (mut last, mut count) = (0, 0);
         for answer in answers {
             match answer {
@@ -55,6 +63,7 @@ fn rewritten(excused: &[&str], write: impl Fn(&Path, u32) + Sync) -> u32 {
                     let now = generation(&listing);
                     assert!(now > last, "{now} after {last}");
                     (last, count) = (now, count + 1);
+                    listed.store(now, Ordering::Relaxed);
                 }
                 Err(error) => {
                     assert!(excused.iter().any(|text| error.what.contains(text)), "{error:?}")

@@ -41,6 +41,7 @@ fn two_hundred_come_in_one_transaction() {
     });
     let transactions = monitor.transactions();
     assert_eq!(transactions.len(), 1, "{transactions:#?}");
+    a.agent().wait_until("all came", |report| report.counters.came >= u64::from(COUNT));
     assert_eq!(a.agent().report().counters.came, u64::from(COUNT));
     let listed = a.host.run(|| FloatingIps::open(Options::default()).unwrap().list()).unwrap();
     assert_eq!(listed.len(), usize::from(COUNT));
@@ -54,7 +55,12 @@ fn two_hundred_come_in_one_transaction() {
     // Half of them go, in one more.
     a.teller.tell(&jobs[usize::from(COUNT) / 2..]);
     a.agent().wait_until("half of them", |report| report.workloads.len() == usize::from(COUNT) / 2);
-    wait_for("the others to go", || (!a.has(jobs[0].floating)).then_some(()));
+    // Their addresses go first, then their rules.
+    wait_for("the others to go", || {
+        let rules = a.host.nft("list table inet fip");
+        (!rules.contains(&format!("{} ", jobs[0].floating))).then_some(())
+    });
+    assert!(!a.has(jobs[0].floating));
     let transactions = monitor.transactions();
     assert_eq!(transactions.len(), 2, "{transactions:#?}");
 }

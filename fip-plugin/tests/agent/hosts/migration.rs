@@ -54,8 +54,7 @@ fn started_there_before_it_is_stopped_here_it_waits() {
         assert_moved(&format!("start, stop: {kind:?}, {family:?}"), prober);
         scene.assert_holders(&capture, family, &[&scene.a, &scene.b]);
         assert!(!scene.a.has(floating(family)));
-        let moves = scene.a.agent().report().moves;
-        assert_eq!(moves.last().unwrap().event, "left");
+        scene.a.agent().wait_for_move("left");
     }
 }
 
@@ -87,7 +86,7 @@ fn a_host_yields_to_one_that_takes_over() {
         scene.b.agent().wait_for_state(floating(family), "bound");
         capture.catch_up(&scene.client);
         assert_order(&capture.claims(floating(family))[before..], &[&scene.b]);
-        assert_eq!(scene.a.agent().report().moves.last().unwrap().event, "yielded");
+        scene.a.agent().wait_for_move("yielded");
     }
 }
 

@@ -87,6 +87,12 @@ impl Agent {
         report.workloads.into_iter().find(is_it).unwrap()
     }
 
+    /// Waits until that is the last thing that happened to an address: it is told once it is so.
+    #[track_caller]
+    pub(super) fn wait_for_move(&self, event: &str) {
+        self.wait_until(event, |report| report.moves.last().is_some_and(|it| it.event == event));
+    }
+
     /// Waits until its source's last answer was good, or was not.
     #[track_caller]
     pub(super) fn wait_for_source(&self, up: bool) -> Report {

@@ -76,9 +76,13 @@ impl Cluster {
         }
     }
 
+    /// Nobody hears the host any more.
+    fn unplug(&self, victim: usize) {
+        self.lan.switch.ip(&format!("link set {} down", NAMES[victim]));
+    }
+
     /// The host is dead, with all that ran on it; those services are started on the others.
     fn kill(&mut self, victim: usize) {
-        self.lan.switch.ip(&format!("link set {} down", NAMES[victim]));
         let mut dead = self.sides[victim].take().unwrap();
         dead.end("KILL");
         dead.host.ip("link set eth0 down");
@@ -96,6 +100,8 @@ impl Cluster {
 fn any_host_may_die(victim: usize) {
     let mut cluster = Cluster::new();
     cluster.assert_all_answer();
+    cluster.unplug(victim);
+    // Until then it may still have announced what it has.
     let capture = Capture::start(&cluster.lan.switch);
     cluster.kill(victim);
     cluster.assert_all_answer();

@@ -53,8 +53,7 @@ fn meets(question: &str, fault: &Fault) -> Result<(), String> {
     }
     scene.service.heal();
     for source in [old, new] {
-        let listing = (0..10).find_map(|_| scene.next(source).ok());
-        let workloads = listing.ok_or("did not recover")?.workloads;
+        let workloads = wait_for("the source to recover", || scene.next(source).ok()).workloads;
         if names(&workloads) != ["a", "b"] {
             return Err(format!("then listed {:?}", names(&workloads)));
         }

@@ -113,8 +113,8 @@ fn the_end_of_the_service_in_the_middle_of_a_poll_holds_until_it_is_back() {
     for _ in 0..3 {
         source.said().unwrap_err();
     }
-    scene.service.heal();
     scene.service.publish(two()[..1].to_vec());
+    scene.service.heal();
     let listing = wait_for("a listing", || source.said().ok());
     assert_eq!(names(&listing.workloads), ["a"]);
     scene.service.publish(two());
