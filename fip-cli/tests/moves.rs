@@ -164,8 +164,7 @@ fn how_an_address_is_held_changes_under_load() {
                 fip(&scene.a).ok(&format!("{bind} --hold {hold}"));
                 assert_eq!(fip(&scene.a).list()[0]["hold"], hold);
                 // Whoever asks now is answered too.
-                let ask = ["-f", "-w", "30", "-I", "eth0", &floating.to_string()];
-                scene.client.tool("arping", &ask, "");
+                scene.client.tool("arping", &["-c1", "-I", "eth0", &floating.to_string()], "");
             }
         }
         pings.join().unwrap()

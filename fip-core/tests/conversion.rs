@@ -15,7 +15,7 @@ use fip_core::kernel::{Deed, Hold, Rtnl, Wire};
 use fip_core::netns::NetNs;
 use fip_core::{Binding, FloatingIps, Options, Owner};
 use lab::{
-    Capture, Claim, Family, Host, Lan, Ns, PATIENCE, Prober, TcpFlow, Whoami, Workload, lan,
+    ANSWER, Capture, Claim, Family, Host, Lan, Ns, Prober, TcpFlow, Whoami, Workload, lan,
     udp_whoami, wait_for,
 };
 
@@ -91,7 +91,7 @@ fn ask(ns: &Ns, address: IpAddr, times: usize) -> Vec<Option<String>> {
     let mut answers = Vec::new();
     for _ in 0..times {
         kernel.probe(card, &[address]).unwrap();
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + ANSWER;
         // What neighbours say of other addresses is no answer.
         let mut heard = std::iter::from_fn(|| kernel.heard(card, until).unwrap());
         let answer = heard.find(|who| (who.address, who.deed) == (address, Deed::Holds));

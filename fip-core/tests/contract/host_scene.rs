@@ -120,7 +120,7 @@ impl Scene for HostScene {
     }
 
     fn answers(&self, address: &str) -> bool {
-        let asked = self.lan.try_tool("arping", &["-c", "1", "-w", "5", "-I", "lan0", address], "");
+        let asked = self.lan.try_tool("arping", &["-c", "1", "-w", "1", "-I", "lan0", address], "");
         asked.code == Some(0)
     }
 

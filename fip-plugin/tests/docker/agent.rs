@@ -107,16 +107,6 @@ impl Agent {
             found.clone().filter(says).ok_or(format!("{found:?}"))
         })
     }
-
-    /// Waits until a line of the log has all of this, in its part since the log was that long.
-    #[track_caller]
-    pub(crate) fn wait_for_line(&self, since: usize, parts: &[&str]) -> String {
-        eventually(&format!("a line of the log has {parts:?}"), || {
-            let log = self.log();
-            let is_it = |line: &&str| parts.iter().all(|part| line.contains(part));
-            log[since..].lines().find(is_it).map(str::to_owned).ok_or("there is none".to_owned())
-        })
-    }
 }
 
 impl Deref for Agent {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
 use super::machine::Machine;
+use super::{PATIENCE, eventually};
 
 /// How much of a log is worth showing when a test fails.
 const LINES: usize = 80;
@@ -112,6 +112,16 @@ impl Daemon {
     /// What it has logged, since the first start.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.machine.path(&self.log_path())).unwrap_or_default()
+    }
+
+    /// Waits until a line of the log has all of this, in its part since the log was that long.
+    #[track_caller]
+    pub(crate) fn wait_for_line(&self, since: usize, parts: &[&str]) -> String {
+        eventually(&format!("a line of the log has {parts:?}"), || {
+            let log = self.log();
+            let is_it = |line: &&str| parts.iter().all(|part| line.contains(part));
+            log[since..].lines().find(is_it).map(str::to_owned).ok_or("there is none".to_owned())
+        })
     }
 
     /// Shows the last lines of the log, and what it waits for, if the test is failing. That is told

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::daemon::Daemon;
 use super::engine::Engine;
 use super::machine::Machine;
-use super::{answers, eventually, program};
+use super::{answers, program};
 
 /// Where dockerd looks for a driver named `fip`.
 const SOCKET: &str = "/run/docker/plugins/fip.sock";
@@ -38,10 +38,7 @@ impl Plugin {
         let plugin = Self { machine, daemon };
         plugin.up();
         if engine.is_running() && !args.contains("--docker") {
-            eventually("the plugin hears dockerd", || {
-                let log = plugin.log();
-                if log.contains("dockerd answers") { Ok(()) } else { Err(log) }
-            });
+            plugin.wait_for_line(0, &["dockerd answers"]);
         }
         plugin
     }

@@ -76,14 +76,6 @@ fn wait_until_right(host: &Ns, plugin: &Plugin, numbers: &[u8], containers: usiz
     assert!(found.is_ok(), "wanted {wanted:?} and {containers} endpoints; last seen {seen}");
 }
 
-/// Waits until the log has grown by a line with this, since it was that long.
-#[track_caller]
-fn wait_for_line(plugin: &Plugin, since: usize, text: &str) -> String {
-    wait_for(&format!("{text:?} in the plugin's log"), || {
-        plugin.log()[since..].lines().find(|line| line.contains(text)).map(str::to_owned)
-    })
-}
-
 /// A directory of the machine becomes a file system of its own, of this many bytes.
 fn mount_small(engine: &Engine, directory: &str, bytes: usize) {
     let script = r#"mkdir -p "$1"; mount -t tmpfs -o "size=$2,mode=700" tmpfs "$1""#;

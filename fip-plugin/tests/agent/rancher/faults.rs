@@ -53,7 +53,8 @@ fn meets(question: &str, fault: &Fault) -> Result<(), String> {
     }
     scene.service.heal();
     for source in [old, new] {
-        let workloads = wait_for("the source to recover", || scene.next(source).ok()).workloads;
+        let listing = (0..10).find_map(|_| scene.next(source).ok());
+        let workloads = listing.ok_or("did not recover")?.workloads;
         if names(&workloads) != ["a", "b"] {
             return Err(format!("then listed {:?}", names(&workloads)));
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::liar::{Liar, http};
-use super::{ALLOW, floating, remembered, wait_for_line, wait_until_right, with};
+use super::{ALLOW, floating, remembered, wait_until_right, with};
 use crate::docker::{Engine, Options, Plugin, wait_for_page};
 use crate::lab::{Host, Lan, Ns};
 
@@ -43,7 +43,7 @@ impl Scene {
         self.plugin.restart();
         self.liar.wait_for_questions(questions);
         self.liar.hang_up();
-        wait_for_line(&self.plugin, since, "dockerd is gone");
+        self.plugin.wait_for_line(since, &["dockerd is gone"]);
     }
 
     fn assert_untouched(&self) {
@@ -113,7 +113,7 @@ fn a_network_with_running_containers_is_not_believed_to_be_gone() {
     scene.liar.say(move |_| Some(gone.clone()));
     let since = scene.plugin.log().len();
     scene.ask(1);
-    wait_for_line(&scene.plugin, since, "is --docker right?");
+    scene.plugin.wait_for_line(since, &["is --docker right?"]);
     scene.assert_untouched();
 }
 
@@ -126,7 +126,7 @@ fn a_dockerd_that_hangs_removes_nothing_and_holds_up_nobody() {
     });
     let since = scene.plugin.log().len();
     scene.plugin.restart();
-    wait_for_line(&scene.plugin, since, "dockerd did not say what it has");
+    scene.plugin.wait_for_line(since, &["dockerd did not say what it has"]);
     scene.assert_untouched();
     scene.engine.docker_ok("stop c1");
     wait_until_right(&scene.host, &scene.plugin, &[], 0);

@@ -169,7 +169,7 @@ fn assert_unnoticed(scene: &Scene, again: impl Fn(&Plugin)) {
     let since = plugin.log().len();
     again(plugin);
     // It has asked dockerd, and had nothing to do.
-    super::wait_for_line(plugin, since, "dockerd answers");
+    plugin.wait_for_line(since, &["dockerd answers"]);
 
     assert_eq!(flow.ask().unwrap().peer, floating(1));
     assert_eq!(changes.stop(), Vec::<String>::new(), "what was changed on the host");

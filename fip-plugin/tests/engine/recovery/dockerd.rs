@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{ALLOW, endpoint_links, floating, remembered, wait_for_line, wait_until_right, with};
+use super::{ALLOW, endpoint_links, floating, remembered, wait_until_right, with};
 use crate::docker::{Engine, Options, Plugin, fetch, wait_for_page};
 use crate::lab::{Lan, TcpFlow, Whoami, wait_for};
 
@@ -44,10 +44,10 @@ fn with_live_restore_nothing_happens_to_containers() {
     for end in [Engine::stop, Engine::kill] {
         let since = plugin.log().len();
         end(&engine);
-        wait_for_line(&plugin, since, "dockerd is gone");
+        plugin.wait_for_line(since, &["dockerd is gone"]);
         flow.ask().unwrap();
         engine.up();
-        wait_for_line(&plugin, since, "dockerd answers");
+        plugin.wait_for_line(since, &["dockerd answers"]);
         flow.ask().unwrap();
         wait_until_right(&a, &plugin, &[200], 1);
     }
@@ -162,14 +162,14 @@ fn without_dockers_answers_options_work_and_labels_are_left_out_with_a_word() {
     assert_eq!(wait_for_page(&client, floating(200), "one"), floating(1));
 
     let label = fip_plugin::driver::LABEL;
-    let line = wait_for_line(&plugin, 0, "dockerd does not answer (yet)");
+    let line = plugin.wait_for_line(0, &["dockerd does not answer (yet)"]);
     assert!(line.contains("WARN") && line.contains("unix:///nowhere"), "{line}");
     assert_eq!(plugin.log().matches(line.as_str()).count(), 1);
     engine.web("c2", &format!("--network one --label {label}=192.168.99.201"), "two");
     let id =
         engine.inspect("container c2")["NetworkSettings"]["Networks"]["one"]["EndpointID"].take();
     let endpoint = &id.as_str().unwrap()[..12];
-    wait_for_line(&plugin, 0, &format!("the labels of endpoint {endpoint} wait until dockerd"));
+    plugin.wait_for_line(0, &[&format!("the labels of endpoint {endpoint} wait until dockerd")]);
     wait_until_right(&a, &plugin, &[200], 2);
 
     engine.docker_ok("rm --force c1 c2");

@@ -4,7 +4,7 @@ use std::thread;
 
 use fip_plugin::driver::LABEL;
 
-use super::{ALLOW, addresses, floating, wait_for_line, wait_until_right, with};
+use super::{ALLOW, addresses, floating, wait_until_right, with};
 use crate::docker::{Engine, Options, Plugin, fetch, wait_for_page};
 use crate::lab::{Lan, Ns, ping, wait_for};
 
@@ -138,7 +138,7 @@ fn an_uplink_that_is_not_there_yet_is_used_when_it_is() {
     a.ip("link set eth0 name absent");
     let since = plugin.log().len();
     plugin.up();
-    wait_for_line(&plugin, since, "cannot be restored: this host has no link eth0");
+    plugin.wait_for_line(since, &["cannot be restored: this host has no link eth0"]);
     a.ip("link set absent name eth0");
     a.ip("link set eth0 up");
     a.ip("route add default via 192.168.99.254");
