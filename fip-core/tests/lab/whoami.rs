@@ -69,7 +69,7 @@ impl Whoami {
 
 /// What datagrams may fill before one is lost, in bytes: a server that others keep from running for
 /// seconds still answers each.
-const RECEIVE_ROOM: usize = 16 << 20;
+pub(super) const RECEIVE_ROOM: usize = 16 << 20;
 
 /// One port, both protocols.
 struct Door {
@@ -98,8 +98,9 @@ fn serve(name: &str, doors: Vec<Door>, stopped: &PipeReader) {
                 stream.set_nonblocking(true).unwrap();
                 streams.push((door.port, stream));
             }
+            // One at a time: as many as come would leave no turn for the streams.
             let mut question = [0; 512];
-            while let Ok((length, peer)) = door.udp.recv_from(&mut question) {
+            if let Ok((length, peer)) = door.udp.recv_from(&mut question) {
                 let reply = reply(name, door.port, peer, &question[..length]);
                 let _ = door.udp.send_to(reply.as_bytes(), peer);
             }

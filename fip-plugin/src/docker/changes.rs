@@ -1,5 +1,7 @@
 //! What happens to containers and networks, as it happens.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::Deserialize;
 
 use super::answer::or_null;
@@ -32,8 +34,13 @@ pub enum Change {
     /// Its processes have ended. For some milliseconds a list may still say that it runs: Docker tells
     /// this before it writes it down.
     Died(String),
-    /// It has another name.
-    Renamed(String),
+    /// It has another name. For some milliseconds a list may show the one before.
+    Renamed {
+        /// The container's id.
+        container: String,
+        /// Its name now, without a slash.
+        name: String,
+    },
     /// There is no such container any more.
     Removed(String),
     /// It was connected to a network. For some milliseconds a list may say that it is not.
@@ -60,7 +67,11 @@ impl Docker {
     /// # Errors
     /// As for [`Docker::labels`].
     pub fn changes(&self) -> Result<Changes, DockerError> {
-        let path = format!("/events?filters={}", query::filters(FILTERS));
+        // Docker answers first, and listens for events then: without this, what happens in between
+        // would not be told.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
+        let path = format!("/events?since={since}&filters={}", query::filters(FILTERS));
         Ok(Changes { stream: self.client.stream(&path, self.timeout)? })
     }
 }
@@ -107,21 +118,23 @@ struct Actor {
 
 /// Of a container they are its labels too.
 #[derive(Deserialize, Default)]
+#[serde(default)]
 struct Attributes {
-    #[serde(default)]
     container: String,
+    /// Docker sets it after the labels: no label can take its place.
+    name: String,
 }
 
 impl Event {
     /// None for what was not asked for.
     fn change(self) -> Option<Change> {
         let id = self.actor.id;
-        let container = self.actor.attributes.container;
+        let Attributes { container, name } = self.actor.attributes;
         match (self.r#type.as_str(), self.action.as_str()) {
             ("container", "create") => Some(Change::Created(id)),
             ("container", "start") => Some(Change::Started(id)),
             ("container", "die") => Some(Change::Died(id)),
-            ("container", "rename") => Some(Change::Renamed(id)),
+            ("container", "rename") => Some(Change::Renamed { container: id, name }),
             ("container", "destroy") => Some(Change::Removed(id)),
             ("network", "connect") => Some(Change::Connected { container, network: id }),
             ("network", "disconnect") => Some(Change::Disconnected { container, network: id }),

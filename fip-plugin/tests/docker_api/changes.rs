@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fip_plugin::docker::{Change, Changes, DockerError};
 
@@ -63,7 +64,7 @@ fn what_happens_is_told_in_order() {
         Change::Created(container.clone()),
         Change::Connected { container: container.clone(), network: network.clone() },
         Change::Started(container.clone()),
-        Change::Renamed(container.clone()),
+        Change::Renamed { container: container.clone(), name: "c1".to_owned() },
         Change::Died(container.clone()),
         Change::Disconnected { container: container.clone(), network },
         Change::Removed(container),
@@ -81,6 +82,20 @@ fn only_what_matters_is_asked_for() {
     for word in ["type", "container", "network", "event", "start", "die", "connect", "destroy"] {
         assert!(asked.contains(&format!("%22{word}%22")), "{word}: {asked}");
     }
+}
+
+#[test]
+fn what_happens_until_docker_listens_is_asked_for_too() {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let daemon = Daemon::new(|_| (200, String::new()));
+    let begun = now();
+    all(daemon.docker().changes().unwrap());
+    let asked = daemon.asked()[0].url.clone();
+    let since = asked.split(['?', '&']).find_map(|part| part.strip_prefix("since="));
+    let (seconds, nanos) = since.unwrap().split_once('.').unwrap();
+    assert_eq!(nanos.len(), 9, "{asked}");
+    let since = Duration::new(seconds.parse().unwrap(), nanos.parse().unwrap());
+    assert!(begun <= since && since <= now(), "{asked}");
 }
 
 #[test]

@@ -45,8 +45,7 @@ fn what_happens_while_dockerd_is_dead_is_seen_afterwards() {
     let options = Options { live_restore: true, ..Options::default() };
     let engine = Engine::start(&lan.host_a(), &options);
     for name in ["lives", "dies", "returns"] {
-        let restart = if name == "returns" { "--restart always" } else { "" };
-        engine.docker_ok(&format!("run {LABELLED} --name {name} {restart} {IMAGE}"));
+        engine.docker_ok(&format!("run {LABELLED} --name {name} {IMAGE}"));
     }
     let pid = |name: &str| engine.inspect(&format!("container {name}"))["State"]["Pid"].to_string();
     let (dies, returns) = (pid("dies"), pid("returns"));
@@ -57,6 +56,8 @@ fn what_happens_while_dockerd_is_dead_is_seen_afterwards() {
     engine.kill();
     engine.machine().bash("kill -KILL $1 $2", &[&dies, &returns]);
     engine.up();
+    // Not --restart always: Docker 20.10 may start it twice then, so that neither succeeds.
+    engine.docker_ok("start returns");
     let right = |workloads: &[Workload]| {
         let [lives, dies, returns] = ["lives", "dies", "returns"].map(|n| named(workloads, n));
         lives.is_some_and(|w| running(w) == Some(&[docker0(2)]) && w.run == run_of("lives"))
@@ -74,12 +75,14 @@ fn what_happens_while_dockerd_is_dead_is_seen_afterwards() {
 fn containers_that_vanish_unseen_are_gone_in_the_end() {
     let lan = Lan::new();
     let engine = Engine::start(&lan.host_a(), &Options::default());
-    engine.docker_ok(&format!("run {LABELLED} --name c1 --rm {IMAGE}"));
+    let id = engine.docker_ok(&format!("run {LABELLED} --name c1 {IMAGE}"));
     let mut follower = Follower::new(&engine);
     follower.wait_for_one("it", |workload| running(workload).is_some());
+    let pid = engine.inspect("container c1")["State"]["Pid"].to_string();
     engine.kill();
-    // Its container goes on; the engine, as it starts, ends and removes it before it says anything.
     wait_for("the end of dockerd", || (!engine.is_running()).then_some(()));
+    // Not one that Docker removes as it starts (--rm): Docker 20.10 may list that for ever.
+    engine.machine().bash("kill -KILL $1; rm -r /run/disk/docker/containers/$2", &[&pid, &id]);
     engine.up();
     follower.wait("its removal", <[_]>::is_empty);
 }

@@ -40,6 +40,10 @@ pub(super) struct Papers {
 /// What makes a wish a new one: what it asks for, and the start of its workload.
 pub(super) type Asked = (String, u64);
 
+pub(super) fn asked(Wish { workload, .. }: &Wish) -> Asked {
+    (workload.asks.clone(), workload.run)
+}
+
 /// What the keeper has to go by.
 pub(super) struct Orders {
     pub(super) wishes: Vec<Wish>,
@@ -111,9 +115,10 @@ impl Papers {
     /// Takes the wishes in.
     pub(super) fn wish(&mut self, wishes: &[Wish], now: Instant) {
         let mut since = BTreeMap::new();
-        for Wish { workload, .. } in wishes {
+        for wish in wishes {
+            let Wish { workload, .. } = wish;
             if matches!(workload.presence, Presence::Running(_)) {
-                let asked = (workload.asks.clone(), workload.run);
+                let asked = asked(wish);
                 let known = self.since.remove(&workload.id).filter(|(before, _)| *before == asked);
                 if known.is_none() {
                     self.states.remove(&workload.id);
@@ -124,6 +129,24 @@ impl Papers {
         self.since = since;
         self.wishes = Some(wishes.to_vec());
         self.round += 1;
+    }
+
+    /// What has become of wishes; not of those in whose place there is another one by now. Whether
+    /// that is news.
+    pub(super) fn become_of(
+        &mut self,
+        wishes: &[Wish],
+        mut states: BTreeMap<String, State>,
+    ) -> bool {
+        for wish in wishes {
+            let id = &wish.workload.id;
+            if self.since.get(id).is_some_and(|(now, _)| *now != asked(wish)) {
+                states.remove(id);
+            }
+        }
+        let news = self.states != states;
+        self.states = states;
+        news
     }
 
     /// Whoever had the address waits for it anew.
@@ -144,5 +167,24 @@ impl Papers {
             finished: std::mem::take(&mut self.finished),
             at_work: self.at_work.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::wish;
+    use super::*;
+
+    #[test]
+    fn what_became_of_an_earlier_wish_is_not_told_of_the_later_one() {
+        let wishes = ["192.0.2.1", "192.0.2.2"].map(|address| [wish("c", address)]);
+        let mut papers = Papers::default();
+        wishes.iter().for_each(|wishes| papers.wish(wishes, Instant::now()));
+        let bound: BTreeMap<_, _> = [("w-c".to_owned(), State::Bound)].into();
+        assert!(!papers.become_of(&wishes[0], bound.clone()));
+        assert_eq!(papers.states, BTreeMap::new());
+        assert!(papers.become_of(&wishes[1], bound.clone()));
+        assert!(!papers.become_of(&wishes[1], bound.clone()), "it is no news");
+        assert_eq!(papers.states, bound);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::NetworkSpec;
 use super::addresses::Addresses;
-use super::desk::{Asked, Desk, Orders};
+use super::desk::{self, Asked, Desk, Orders};
 use super::engine::Engine;
 use super::ensure::{Stuck, ensure};
 use super::plan::{Job, Plan, plan, wanted};
@@ -175,7 +175,7 @@ impl Keeper {
         };
         let states = orders.wishes.iter().map(|wish| (id(wish).clone(), state(wish))).collect();
         match stuck {
-            Stuck::Deaf(_) => self.ring(Vec::new(), states),
+            Stuck::Deaf(_) => self.ring(Vec::new(), orders, states),
             Stuck::Barred(_) => self.publish(orders, &BTreeMap::new(), states),
         }
         self.trouble.until(now)
@@ -241,22 +241,22 @@ impl Keeper {
             since.get(id(wish)).map(|(_, since)| *since)
         };
         let signals = self.addresses.update(there, asked);
-        self.ring(signals, states);
+        self.ring(signals, orders, states);
     }
 
-    fn ring(&self, mut signals: Vec<Signal>, states: BTreeMap<String, State>) {
-        let mut papers = self.shared.desk.lock();
-        for signal in &signals {
+    /// What came and left is told before it can be seen in the states.
+    fn ring(&self, signals: Vec<Signal>, orders: &Orders, states: BTreeMap<String, State>) {
+        let Shared { desk, bell, .. } = &*self.shared;
+        for signal in signals {
             if let Signal::Left { address } = signal {
-                papers.lost(*address);
+                desk.lock().lost(address);
             }
+            bell.ring(signal);
         }
-        if papers.states != states {
-            papers.states = states;
-            signals.push(Signal::Progress);
+        let news = desk.lock().become_of(&orders.wishes, states);
+        if news {
+            bell.ring(Signal::Progress);
         }
-        drop(papers);
-        signals.into_iter().for_each(|signal| self.shared.bell.ring(signal));
     }
 }
 
@@ -271,6 +271,5 @@ fn id(wish: &Wish) -> &String {
 
 /// What is asked for for each container.
 fn asked(wishes: &[Wish]) -> BTreeMap<String, Asked> {
-    let asked = |wish: &Wish| (wish.workload.asks.clone(), wish.workload.run);
-    wanted(wishes).into_iter().map(|(id, wish)| (id.to_owned(), asked(wish))).collect()
+    wanted(wishes).into_iter().map(|(id, wish)| (id.to_owned(), desk::asked(wish))).collect()
 }

@@ -1,7 +1,8 @@
 //! What Docker has told, but perhaps not written down yet.
 //!
-//! Docker's events of a container's end, and of its being connected and disconnected, are some
-//! milliseconds ahead of its lists: it tells, then writes to disk, then changes what it lists.
+//! Docker's events of a container's end, of its new name, and of its being connected and
+//! disconnected, are some milliseconds ahead of its lists: it tells, then writes to disk, then
+//! changes what it lists.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ pub(super) struct Rumours(Arc<Mutex<Heard>>);
 struct Heard {
     /// The containers that have died, and were not started since.
     died: BTreeMap<String, Instant>,
+    /// The new names of containers.
+    renamed: BTreeMap<String, (String, Instant)>,
     /// Whether a container is connected to a network.
     connected: BTreeMap<Pair, (bool, Instant)>,
 }
@@ -43,7 +46,10 @@ impl Rumours {
             Change::Disconnected { container, network } => connected(container, network, false),
             Change::Died(id) => _ = heard.died.insert(id.clone(), now),
             Change::Started(id) | Change::Removed(id) => _ = heard.died.remove(id),
-            Change::Created(_) | Change::Renamed(_) | Change::Network => {}
+            Change::Renamed { container, name } if !name.is_empty() => {
+                heard.renamed.insert(container.clone(), (name.clone(), now));
+            }
+            Change::Created(_) | Change::Renamed { .. } | Change::Network => {}
         }
     }
 
@@ -52,14 +58,20 @@ impl Rumours {
         *self.lock() = Heard::default();
     }
 
-    /// Makes containers that have died not run. Tells whether the list agrees with all else.
+    /// Makes containers that have died not run, and gives them their new names. Tells whether the
+    /// list agrees with all else.
     pub(super) fn correct(&self, containers: &mut [Container]) -> bool {
         let mut heard = self.lock();
         heard.died.retain(|_, at| at.elapsed() < AHEAD);
+        heard.renamed.retain(|_, (_, at)| at.elapsed() < AHEAD);
         for container in containers.iter_mut() {
             match container.running {
                 true => container.running = !heard.died.contains_key(&container.id),
                 false => _ = heard.died.remove(&container.id),
+            }
+            match heard.renamed.get(&container.id) {
+                Some((name, _)) if *name != container.name => container.name.clone_from(name),
+                _ => _ = heard.renamed.remove(&container.id),
             }
         }
         let known: BTreeMap<_, _> = containers.iter().map(|c| (c.id.as_str(), c)).collect();
@@ -131,6 +143,25 @@ mod tests {
     }
 
     #[test]
+    fn what_has_a_new_name_has_it_at_once() {
+        let renamed =
+            |name: &str| Change::Renamed { container: "c".to_owned(), name: name.to_owned() };
+        let rumours = told(&[renamed("b"), renamed("c")]);
+        let name = |listed: &str| {
+            let [mut container] = list(true, "e");
+            container.name = listed.to_owned();
+            let mut list = [container];
+            assert!(rumours.correct(&mut list));
+            let [container] = list;
+            container.name
+        };
+        assert_eq!(name("a"), "c");
+        assert_eq!(name("b"), "c", "Docker has still not written it down");
+        assert_eq!(name("c"), "c", "now it has");
+        assert_eq!(name("d"), "d", "it was renamed");
+    }
+
+    #[test]
     fn a_list_that_is_behind_does_not_agree() {
         for (changes, running, endpoint, agrees) in [
             ([connected()].as_slice(), true, "e", true),
@@ -159,13 +190,16 @@ mod tests {
 
     #[test]
     fn a_rumour_does_not_last() {
-        let rumours = told(&[died(), disconnected()]);
+        let renamed = Change::Renamed { container: "c".to_owned(), name: "new".to_owned() };
+        let rumours = told(&[died(), disconnected(), renamed]);
         let before = Instant::now().checked_sub(AHEAD).unwrap();
         let mut heard = rumours.lock();
         heard.died.values_mut().for_each(|at| *at = before);
+        heard.renamed.values_mut().for_each(|(_, at)| *at = before);
         heard.connected.values_mut().for_each(|(_, at)| *at = before);
         drop(heard);
         let mut list = list(true, "e");
         assert!(rumours.correct(&mut list) && list[0].running);
+        assert_eq!(list[0].name, "", "as it is listed");
     }
 }
