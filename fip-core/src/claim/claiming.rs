@@ -20,6 +20,9 @@ const PACE: Duration = Duration::from_micros(20);
 /// nobody was ever heard.
 const BRIEF: u32 = 10;
 
+/// More than can wait to be heard: what is heard after so many came later, in a flood.
+const WAITING: usize = 1 << 16;
+
 /// How long a host that has won may take to bind the address.
 pub(super) const BINDING_TIME: Duration = Duration::from_secs(1);
 
@@ -224,15 +227,17 @@ impl Claiming {
     fn listen<W: Wire>(&mut self, wire: &mut W, time: Option<Instant>) -> Result<()> {
         let event = self.next_event();
         let until = time.map_or(event, |time| time.min(event));
-        let cadence = self.asked.values().map(Candidate::pace).min();
-        let late = until + cadence.unwrap_or_default();
-        while let Some(sighting) = wire.heard(&self.link, until)? {
+        let mut waiting = WAITING;
+        while waiting > 0 {
+            let Some(sighting) = wire.heard(&self.link, until)? else {
+                break;
+            };
             if self.note(&sighting) {
                 return Ok(());
             }
-            if self.now.max(Instant::now()) > late {
-                break; // A flood: what is heard now came after `until`.
-            }
+            // Who was held up still hears what was said in time: an answer that nobody takes note
+            // of would make an address free that a rival has.
+            waiting -= usize::from(self.now.max(Instant::now()) > until);
         }
         self.now = self.now.max(until);
         Ok(())

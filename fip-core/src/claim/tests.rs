@@ -26,6 +26,10 @@ struct Script {
     broken: bool,
     /// What is heard right after so many probes.
     later: Vec<(usize, Sighting)>,
+    /// How long it takes to hear one.
+    slow: Duration,
+    /// What is heard again and again, without an end.
+    flood: Option<Sighting>,
 }
 
 struct Rival {
@@ -72,7 +76,8 @@ impl Wire for Script {
     }
 
     fn heard(&mut self, _: &Link, _: Instant) -> Result<Option<Sighting>> {
-        Ok(self.inbox.pop_front())
+        std::thread::sleep(self.slow);
+        Ok(self.inbox.pop_front().or_else(|| self.flood.clone()))
     }
 
     fn stop_listening(&mut self, _: &Link) -> Result<()> {
@@ -336,6 +341,28 @@ fn an_earlier_claims_sightings_are_forgotten() {
     let mut wire = Script::default();
     wire.inbox.push_back(Sighting { link: 2, address: ip(7), mac: HIGHER, deed: Deed::Holds });
     assert_eq!(run(&mut wire, &[ip(7)], RivalPolicy::Refuse).free, [ip(7)]);
+}
+
+#[test]
+fn who_is_held_up_hears_all_that_was_said_in_time() {
+    let addresses: Vec<IpAddr> = (7..17).map(ip).collect();
+    let mut wire = Script { slow: Duration::from_millis(5), ..Script::default() };
+    for &address in &addresses {
+        wire = wire.with(address, HIGHER, 1);
+    }
+    let window = Duration::from_millis(3);
+    let rules = Claim { window, ..rules(RivalPolicy::Refuse) };
+    let claimed = claim(&mut wire, &eth0(), &[], &addresses, &rules).unwrap();
+    assert_eq!((claimed.free, claimed.rivals.len()), (vec![], addresses.len()));
+}
+
+#[test]
+fn a_flood_keeps_nobody_waiting_for_ever() {
+    let other = Sighting { link: 2, address: ip(99), mac: HIGHER, deed: Deed::Holds };
+    let mut wire = Script { flood: Some(other), ..Script::default() };
+    let rules = Claim { window: Duration::from_millis(3), ..rules(RivalPolicy::Refuse) };
+    let claimed = claim(&mut wire, &eth0(), &[], &[ip(7)], &rules).unwrap();
+    assert_eq!(claimed, Claimed { free: vec![ip(7)], rivals: vec![] });
 }
 
 #[test]

@@ -18,8 +18,9 @@ use super::RtnlSocket;
 use super::message::Message;
 use crate::kernel::{Address, AddressChange};
 
-/// The longest wait: on a link that is down an address may not take effect at all.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// The longest wait: on a link that is down an address may not take effect at all. On a busy host
+/// others keep the worker waiting for a tenth of a second and more.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// From one look to the next. The worker begins within microseconds.
 const PAUSE: Duration = Duration::from_micros(50);
 
@@ -41,11 +42,9 @@ impl RtnlSocket {
             let AddressChange::Add(Address { link, network, ours: true, .. }) = change else {
                 continue;
             };
-            while network.is_ipv6() && !self.takes(*link, network.ip())? {
-                if Instant::now() >= deadline {
-                    return Ok(());
-                }
-                thread::sleep(PAUSE);
+            let ip = network.ip();
+            if ip.is_ipv6() && !comes_true(deadline, || self.takes(*link, ip))? {
+                return Ok(());
             }
         }
         Ok(())
@@ -63,6 +62,20 @@ impl RtnlSocket {
             Err(error) if error.raw_os_error() == Some(libc::ENETUNREACH) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Whether that is so before the deadline. Who is held up past it looks once more.
+fn comes_true(deadline: Instant, mut is_so: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
+    loop {
+        let late = Instant::now() >= deadline;
+        if is_so()? {
+            return Ok(true);
+        }
+        if late {
+            return Ok(false);
+        }
+        thread::sleep(PAUSE);
     }
 }
 

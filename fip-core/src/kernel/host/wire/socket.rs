@@ -214,6 +214,8 @@ impl PacketSocket {
         let patience = Instant::now() + SEND_PATIENCE;
         let mut told_down = false;
         loop {
+            // Asked before it is tried, so that who is held up tries once more.
+            let late = Instant::now() >= patience;
             let Err(error) = (&self.socket).write(frame) else {
                 return Ok(());
             };
@@ -225,7 +227,7 @@ impl PacketSocket {
                     told_down = true;
                     continue;
                 }
-                _ if Instant::now() >= patience => Err(error),
+                _ if late => Err(error),
                 ErrorKind::WouldBlock => wait(&[self], PollFlags::POLLOUT, patience),
                 _ if error.raw_os_error() == Some(libc::ENOBUFS) => {
                     std::thread::sleep(QUEUE_PAUSE);

@@ -21,7 +21,7 @@ const V4: &str = "192.0.2.7";
 const V6: &str = "2001:db8::7";
 
 /// Long enough for any frame to cross the cable on a busy machine.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 /// How long to listen for what must not come.
 const SILENCE: Duration = Duration::from_millis(150);
 

@@ -29,3 +29,17 @@ fn an_address_that_was_added_is_in_force() {
     });
     host.join().unwrap();
 }
+
+/// Between a look and the clock anything may pass, the deadline too.
+#[test]
+fn who_is_held_up_looks_once_more() {
+    let deadline = Instant::now() + PAUSE;
+    let mut looks = 0;
+    let found = comes_true(deadline, || {
+        looks += 1;
+        thread::sleep(PAUSE * 2);
+        Ok(looks == 2)
+    });
+    assert!(found.unwrap());
+    assert!(!comes_true(deadline, || Ok(false)).unwrap());
+}
