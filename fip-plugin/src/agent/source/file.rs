@@ -4,6 +4,7 @@
 mod containers;
 mod content;
 mod json;
+mod lease;
 mod map;
 mod names;
 mod reader;
@@ -40,6 +41,12 @@ type Workloads = Vec<Arc<Workload>>;
 /// no map, is an error, once: then the next call sleeps until it has changed. What only trying
 /// again can tell the end of, as too many open files, is an error of each call.
 ///
+/// A map counts as soon as it is whole: when it is put there by a rename, when whoever writes it
+/// closes it, and when nobody has it open for writing, which the kernel tells of the files that this
+/// process owns (or with `CAP_LEASE`). One that was made before anybody looked, and is open, counts
+/// when nothing was written to it for ten seconds. Where the kernel does not tell, as on NFS, it
+/// counts after a tenth of a second in which nothing happens to it.
+///
 /// Docker is asked for containers only while the map names one. What it does not know does not run;
 /// while it does not answer, its containers are [unknown](crate::agent::model::Presence::Unknown)
 /// and all else goes on.
@@ -75,10 +82,11 @@ impl FileSource {
             }
             let mut files = vec![readable(reader.as_fd())];
             files.extend(self.containers.iter().map(|containers| readable(containers.as_fd())));
-            let deadline = self.containers.as_ref().and_then(Containers::again);
-            match wait(&mut files, deadline) {
+            let again = self.containers.as_ref().and_then(Containers::again);
+            match wait(&mut files, again.into_iter().chain(reader.due()).min()) {
                 Err(error) if error.kind() != io::ErrorKind::TimedOut => return Err(error),
                 Ok(()) if !files[1..].iter().any(is_ready) => {}
+                Err(_) if reader.is_due() => {}
                 _ => return Ok(()),
             }
         }

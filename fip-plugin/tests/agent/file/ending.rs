@@ -3,33 +3,17 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use fip_plugin::agent::source::Source;
 
+use super::alone::is_alone;
 use super::stage::{Stage, rename_over};
 use crate::lab::wait_for;
 
-/// Set in the process of a test that is alone.
-const ALONE: &str = "FIP_TEST_ALONE";
-
 /// Longer than whoever wakes up now and then sleeps.
 const LONG: Duration = Duration::from_millis(1200);
-
-/// Runs the test in a process in which nothing else is; returns whether this is that process.
-fn is_alone(test: &str) -> bool {
-    if std::env::var_os(ALONE).is_some() {
-        return true;
-    }
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    let done = command.args(["--exact", test, "--nocapture"]).env(ALONE, "1").output().unwrap();
-    let told = String::from_utf8_lossy(&done.stdout);
-    let why = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success() && told.contains("1 passed"), "{told}\n{why}");
-    false
-}
 
 fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();

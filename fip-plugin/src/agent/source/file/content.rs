@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::lease;
 use super::walk::irregular;
 
 /// The largest map, in bytes.
@@ -19,6 +20,8 @@ pub(super) struct Content {
     pub(super) written: SystemTime,
     /// Whether it stayed as it was while it was read, as far as the file tells.
     pub(super) still: bool,
+    /// Whether anybody had it open for writing after it was read; none if the kernel does not tell.
+    pub(super) held: Option<bool>,
 }
 
 /// Reads a regular file.
@@ -39,8 +42,10 @@ pub(super) fn read(path: &Path) -> io::Result<Content> {
         let text = format!("it is larger than {} MiB", LARGEST >> 20);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
+    // After it was read: whoever wrote to it meanwhile and has closed it has left an event.
+    let held = lease::is_open_for_writing(&file);
     let still = stamp(&before) == stamp(&file.metadata()?);
-    Ok(Content { bytes, written: before.modified()?, still })
+    Ok(Content { bytes, written: before.modified()?, still, held })
 }
 
 fn stamp(file: &Metadata) -> (u64, i64, i64) {

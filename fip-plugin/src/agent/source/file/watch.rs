@@ -38,8 +38,8 @@ pub(super) enum Writing {
     Unknown,
     /// It was changed, and whoever did it has not closed it yet.
     Underway,
-    /// It was closed after it was written, or put there as a whole. If it is truncated now, that
-    /// may show before it is told.
+    /// It was closed after it was written, put there as a whole, or nobody had it open. If it is
+    /// truncated now, that may show before it is told.
     Done,
     /// Nobody is: nothing has happened for long enough.
     Resting,
@@ -55,7 +55,7 @@ pub(super) struct Watch {
     file: Option<WatchDescriptor>,
     /// Whether the path has to be looked up again.
     lost: bool,
-    /// Whether what is new there came by a rename.
+    /// Whether all that is new there came by renames.
     renamed: bool,
     writing: Writing,
     writes: u64,
@@ -105,7 +105,9 @@ impl Watch {
         let found = found.and_then(|path| Ok((self.inotify.add_watch(&path, CONTENT)?, path)));
         let file = found.as_ref().ok().map(|(watch, _)| *watch);
         self.unwatch(&names, file);
-        if file != self.file || self.writing == Writing::Unknown {
+        // What was taken for the end of one that came by a rename may be that of another one.
+        let doubtful = self.writing == Writing::Done && self.is_exchanged();
+        if file != self.file || self.writing == Writing::Unknown || doubtful {
             self.writing = if self.renamed { Writing::Done } else { Writing::Unknown };
         }
         (self.names, self.file, self.lost, self.renamed) = (names, file, missed, false);
@@ -138,6 +140,14 @@ impl Watch {
         }
     }
 
+    /// Takes note of that nobody has the file open for writing, nor had when all that was told so far
+    /// had been done to it.
+    pub(super) fn closed(&mut self) {
+        if matches!(self.writing, Writing::Unknown | Writing::Underway) {
+            self.writing = Writing::Done;
+        }
+    }
+
     /// Takes note of that nothing has happened for long.
     pub(super) fn rested(&mut self) {
         if self.writing != Writing::Underway {
@@ -148,6 +158,12 @@ impl Watch {
     /// Whether [`Watch::follow`] may find another file now.
     pub(super) fn is_lost(&self) -> bool {
         self.lost
+    }
+
+    /// Whether since [`Watch::follow`] another file may have come into the place of the one that it
+    /// found, and be one that is made there bit by bit.
+    pub(super) fn is_exchanged(&self) -> bool {
+        self.lost && !self.renamed
     }
 
     /// Takes note of all that has happened so far. Whether anything has.
@@ -184,8 +200,8 @@ impl Watch {
         if event.name.as_ref().is_some_and(|name| !names.contains(name)) {
             return false;
         }
+        self.renamed = mask.contains(AddWatchFlags::IN_MOVED_TO) && (self.renamed || !self.lost);
         self.lost = true;
-        self.renamed = mask.contains(AddWatchFlags::IN_MOVED_TO);
         true
     }
 
