@@ -5,9 +5,8 @@
 mod lab;
 
 use std::fs;
-use std::time::Duration;
 
-use lab::{Fip, Host, Lan, Running, wait_for};
+use lab::{Fip, Host, Lan, PATIENCE, Running, wait_for};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
 
@@ -89,7 +88,7 @@ fn the_unit_has_the_capabilities_that_it_needs() {
         (list.iter().filter(|row| row["owner"] == "fip-watch").count() == 4).then_some(())
     });
     watch.signal("TERM");
-    let done = watch.finish(Duration::from_secs(10));
+    let done = watch.finish(PATIENCE);
     assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
     assert_eq!(fip(&host).list().len(), 4);
 }

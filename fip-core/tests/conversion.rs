@@ -16,7 +16,7 @@ use fip_core::netns::NetNs;
 use fip_core::{Binding, FloatingIps, Options, Owner};
 use lab::{
     ANSWER, Capture, Claim, Family, Host, Lan, Ns, Prober, TcpFlow, Whoami, Workload, lan,
-    udp_whoami, wait_for,
+    udp_whoami,
 };
 
 /// Host A with a workload, and a client of the LAN.
@@ -118,7 +118,7 @@ fn whoever_asks_meanwhile_is_answered() {
         asking.join().unwrap()
     });
     assert_eq!(answers, [Some(scene.a.mac("eth0"))], "always, and by nobody else");
-    wait_for("the answer to every question", || (prober.lost() == 0).then_some(()));
+    assert_eq!(prober.lost_in_the_end(), 0, "every question is answered");
     assert_eq!(connection.ask().unwrap().name, "target");
 }
 

@@ -53,6 +53,8 @@ impl Scene {
             container(Family::V4, INSIDE, 2),
             container(Family::V6, INSIDE, 2)
         ));
+        a.wait_ready("second");
+        target.wait_ready("eth1");
         let counter = |family: Family, word| {
             let fixed = container(family, INSIDE, 2);
             format!("oifname eth0 {word} saddr {fixed} counter;")

@@ -75,6 +75,8 @@ pub struct Limits {
     /// How long a request may take to arrive, from the connection to the last byte of the body;
     /// and then how long its answer may take to leave.
     pub patience: Duration,
+    /// How long a client that was refused is listened to, to whatever it still has to say.
+    pub linger: Duration,
 }
 
 impl Default for Limits {
@@ -87,6 +89,7 @@ impl Default for Limits {
             headers: 64,
             body: 1 << 20,
             patience: Duration::from_secs(10),
+            linger: Duration::from_secs(1),
         }
     }
 }

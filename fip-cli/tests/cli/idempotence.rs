@@ -143,6 +143,7 @@ fn what_is_the_users_own_is_byte_for_byte_the_same() {
          addr add 2001:db8:99::60/64 dev eth0 nodad\n\
          addr add 2001:db8:99::61/128 dev eth0 nodad preferred_lft 0\n",
     );
+    scene.a.wait_in_force("eth0");
     let before = scene.state();
     for family in Family::BOTH {
         let (floating, fixed) = scene.pair(family);

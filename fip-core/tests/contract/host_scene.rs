@@ -148,6 +148,7 @@ impl Scene for HostScene {
     fn rival(&self, address: &str) -> Mac {
         let nodad = if address.contains(':') { "nodad" } else { "" };
         self.lan.ip(&format!("addr add {} dev lan0 {nodad}", single(address)));
+        self.lan.wait_in_force("lan0");
         self.lan_mac()
     }
 

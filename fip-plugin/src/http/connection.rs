@@ -14,9 +14,6 @@ use super::wait::{is_ready, readable, wait, writable};
 /// How long a client that has connected before we stop may take for its first byte.
 const LAST_CALL: Duration = Duration::from_millis(100);
 
-/// How long we listen to a client that was refused.
-const LINGER: Duration = Duration::from_secs(1);
-
 /// A connected stream socket, unix or TCP. Every read and write fails from the deadline on.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -42,10 +39,10 @@ impl Connection {
         self.deadline = deadline;
     }
 
-    /// Closes after a refusal. What the client still sends is read and forgotten: closing a socket
-    /// with unread bytes resets the connection, and the client might never see why.
-    pub(super) fn linger(mut self) {
-        self.deadline = Instant::now() + LINGER;
+    /// Closes after a refusal. What the client still sends in that time is read and forgotten: closing
+    /// a socket with unread bytes resets the connection, and the client might never see why.
+    pub(super) fn linger(mut self, time: Duration) {
+        self.deadline = Instant::now() + time;
         let closed = shutdown(self.socket.as_raw_fd(), Shutdown::Write).map_err(io::Error::from);
         let read = closed.and_then(|()| {
             let mut nowhere = [0; 4096];

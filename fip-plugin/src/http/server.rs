@@ -132,7 +132,7 @@ where
         if let Err(error) = connection.write_all(&answer) {
             log::debug!("a client does not take its answer: {error}");
         } else if refused {
-            connection.linger();
+            connection.linger(self.limits.linger);
         }
     }
 

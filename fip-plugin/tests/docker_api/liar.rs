@@ -1,7 +1,7 @@
 //! Daemons that answer as they are told, right or wrong.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -148,8 +148,9 @@ pub(crate) fn says(bytes: impl Into<Vec<u8>>) -> Dir {
     })
 }
 
-/// The head of a question; its first line.
+/// The first line of a question. What comes after its head may be read too, and is forgotten.
 pub(crate) fn read_question(stream: &mut impl Read) -> String {
+    let mut stream = BufReader::new(stream);
     let mut question = Vec::new();
     let mut byte = [0];
     while !question.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read > 0) {

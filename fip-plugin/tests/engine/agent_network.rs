@@ -281,6 +281,8 @@ fn a_network_that_is_removed_is_made_again() {
     let wish = site.web("c1", "192.168.99.200");
     let mut agent = site.actuator();
     agent.bind(std::slice::from_ref(&wish));
+    // It looks once more at what it has done.
+    agent.actuator.settle();
     site.engine.docker_ok("network disconnect fip c1");
     site.engine.docker_ok("network rm fip");
     site.does_not_reach(200);
@@ -388,13 +390,14 @@ fn a_network_that_cannot_be_is_told_with_the_way_out() {
     let site = Site::new();
     let wish = site.web("c1", "192.168.99.200");
     let wishes = std::slice::from_ref(&wish);
-    site.engine.docker_ok("network create fip");
+    site.engine.docker_ok("network create --subnet 203.0.113.0/24 fip");
     let mut agent = site.actuator();
     agent.pursue_until(wishes, |states| {
         waits_for(&states[0], "its driver is bridge, not fip; remove it (docker network rm fip)")
     });
-    site.engine.docker_ok("network rm fip");
+    // In this order: as soon as the name is free, the agent has it, and the subnet.
     site.engine.docker_ok("network create --subnet 172.18.0.0/16 other");
+    site.engine.docker_ok("network rm fip");
     agent.pursue_until(wishes, |states| waits_for(&states[0], "choose another subnet (--subnet)"));
     site.engine.docker_ok("network rm other");
     agent.bind(wishes);

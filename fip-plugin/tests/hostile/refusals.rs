@@ -11,6 +11,11 @@ use crate::server::{PATIENCE, Server, Stream, alone, ask, echo, impatient, post,
 
 const MIB: usize = 1 << 20;
 
+/// It is the size that ends it, not the time.
+fn patient() -> Limits {
+    Limits { patience: PATIENCE, linger: PATIENCE, ..Limits::default() }
+}
+
 /// Bytes that a client sends before it ends its side, and the status that they deserve.
 fn refused() -> Vec<(Vec<u8>, u16)> {
     let post = |headers: &str, body: &str| {
@@ -53,7 +58,7 @@ fn refused() -> Vec<(Vec<u8>, u16)> {
 #[test]
 fn each_is_refused_with_its_reason() {
     let _alone = alone();
-    let server = Server::start(Limits::default(), |request| panic!("handled {request:?}"));
+    let server = Server::start(patient(), |request| panic!("handled {request:?}"));
     for (bytes, status) in refused() {
         let text = bytes[..bytes.len().min(80)].escape_ascii().to_string();
         for answer in [ask_and_end(server.unix(), &bytes), ask_and_end(server.tcp(), &bytes)] {
@@ -73,7 +78,7 @@ fn ask_and_end(mut stream: impl Stream, bytes: &[u8]) -> crate::server::Answer {
 #[test]
 fn a_refusal_needs_no_end_of_the_client() {
     let _alone = alone();
-    let server = Server::echo(Limits::default());
+    let server = Server::echo(patient());
     for (bytes, status) in refused().into_iter().filter(|(_, status)| *status != 400) {
         if status != 0 {
             assert_eq!(ask(server.unix(), &bytes).status, status);
@@ -84,7 +89,7 @@ fn a_refusal_needs_no_end_of_the_client() {
 #[test]
 fn who_is_refused_may_speak_out() {
     let _alone = alone();
-    let server = Server::echo(Limits::default());
+    let server = Server::echo(patient());
     let head = format!("POST /x HTTP/1.1\r\nContent-Length: {}\r\n\r\n", 4 * MIB);
     let whole = [head.as_bytes(), &vec![b'x'; 4 * MIB]].concat();
     let mut stream = server.unix();

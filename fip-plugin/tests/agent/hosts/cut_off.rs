@@ -3,7 +3,7 @@
 
 use super::teller::Cut;
 use super::*;
-use crate::lab::udp_whoami;
+use crate::lab::UdpFlow;
 use crate::metadata::Metadata;
 
 const FAMILY: Family = Family::V4;
@@ -58,7 +58,8 @@ fn it_yields_and_does_not_take_it_back() {
             .wait_until("nothing to do", |report| report.source.up && report.workloads.is_empty());
         scene.assert_holders(&capture, FAMILY, &[&scene.a, &scene.b]);
         assert!(!scene.a.has(floating(FAMILY)) && scene.b.has(floating(FAMILY)));
-        assert_eq!(udp_whoami(&scene.client, (floating(FAMILY), 80)).unwrap().name, "new");
+        let mut flow = UdpFlow::open(&scene.client, (floating(FAMILY), 80));
+        assert_eq!(flow.ask().unwrap().name, "new");
     }
 }
 

@@ -68,6 +68,8 @@ fn nothing_changes_as_long_as_the_service_is_wrong() {
     for (what, break_it) in FAULTS {
         println!("{what}");
         let failures = agent.report().counters.source_failures;
+        // Of a poll that nobody answers it would notice nothing for a minute.
+        service.wait_for_poll();
         break_it(service);
         let report = agent.wait_for_source(false);
         // Also when it was tried again.

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::lab::udp_whoami;
+use crate::lab::UdpFlow;
 
 const FAMILY: Family = Family::V4;
 
@@ -51,7 +51,8 @@ fn nothing_wakes_it_up() {
     drop(old);
     scene.tell(&[new.job(&scene.b, floating(FAMILY))]);
     scene.b.agent().wait_for_state(floating(FAMILY), "bound");
-    assert_eq!(udp_whoami(&scene.client, (floating(FAMILY), 80)).unwrap().name, "new");
+    let mut flow = UdpFlow::open(&scene.client, (floating(FAMILY), 80));
+    assert_eq!(flow.ask().unwrap().name, "new");
 }
 
 /// A source that fails is asked ever more rarely.

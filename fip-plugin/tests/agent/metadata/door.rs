@@ -1,6 +1,6 @@
 //! The service's HTTP: a thread for each connection, a question for each.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -63,7 +63,8 @@ struct Question {
 }
 
 impl Question {
-    fn read(mut stream: &TcpStream, from: IpAddr) -> io::Result<Self> {
+    fn read(stream: &TcpStream, from: IpAddr) -> io::Result<Self> {
+        let mut stream = BufReader::new(stream);
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -163,10 +164,13 @@ fn wait(question: &Question, shared: &Shared) -> Found {
         if left == Some(Duration::ZERO) {
             break;
         }
+        world.polls.push(old.to_owned());
         world = match left {
             Some(left) => shared.changed.wait_timeout(world, left).unwrap().0,
             None => shared.changed.wait(world).unwrap(),
         };
+        let this = world.polls.iter().position(|other| other == old).unwrap();
+        world.polls.swap_remove(this);
         if !blind {
             found = find(&mut world);
         }
@@ -208,11 +212,13 @@ fn say(mut stream: &TcpStream, status: u16, header: &str, body: &str) -> io::Res
         return stream
             .write_all(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes());
     }
-    stream.write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes())?;
+    let mut answer = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
     for chunk in body.as_bytes().chunks(WHOLE) {
-        stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes())?;
-        stream.write_all(chunk)?;
-        stream.write_all(b"\r\n")?;
+        answer.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+        answer.extend(chunk);
+        answer.extend(b"\r\n");
     }
-    stream.write_all(b"0\r\n\r\n")
+    answer.extend(b"0\r\n\r\n");
+    // At once: in small pieces, the largest answers would take a busy machine longer than a poll.
+    stream.write_all(&answer)
 }

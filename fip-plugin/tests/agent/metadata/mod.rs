@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::lab::Ns;
+use crate::lab::{Ns, wait_for};
 use door::Door;
 use world::World;
 
@@ -188,6 +188,17 @@ impl Metadata {
     /// All that was asked so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.shared.asked.lock().unwrap().clone()
+    }
+
+    /// Waits until somebody who knows the newest version waits for another one. A poll that comes
+    /// later than a fault may meet it before it is told of anything.
+    #[track_caller]
+    pub(crate) fn wait_for_poll(&self) {
+        wait_for("a poll of the newest version", || {
+            let world = self.shared.world();
+            let newest = world.version.as_ref();
+            world.polls.iter().any(|known| Some(known) == newest).then_some(())
+        });
     }
 
     /// How often a target with this in it was asked for so far.

@@ -25,6 +25,8 @@ pub(super) struct World {
     pub(super) frozen: bool,
     pub(super) restless: bool,
     pub(super) tick: Option<Duration>,
+    /// The versions that the polls which wait know already.
+    pub(super) polls: Vec<String>,
     started: Instant,
     /// New with each load.
     order: RandomState,
@@ -50,6 +52,7 @@ impl World {
             frozen: false,
             restless: false,
             tick: Some(Duration::from_millis(50)),
+            polls: Vec::new(),
             started: Instant::now(),
             order: RandomState::new(),
         };

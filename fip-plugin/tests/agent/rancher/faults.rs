@@ -37,24 +37,20 @@ fn faults() -> Vec<Fault> {
 /// times.
 fn meets(question: &str, fault: &Fault) -> Result<(), String> {
     let scene = Scene::new(two());
-    let mut sources = [scene.source_with(|c| c.timeout = SHORT), scene.source()];
-    if *fault == Fault::Hang {
-        sources[1] = scene.source_with(|c| c.timeout = SHORT);
-    }
-    let [old, new] = &mut sources;
+    let timeout = if *fault == Fault::Hang { SHORT } else { PATIENT };
+    let [mut old, mut new] = [(); 2].map(|()| scene.source_with(|c| c.timeout = timeout));
     // A busy machine may need more than the short time.
-    wait_for("a listing", || scene.next(old).ok());
+    wait_for("a listing", || scene.next(&mut old).ok());
     scene.service.fault(question, fault.clone());
     scene.service.reload();
-    for source in [&mut *old, &mut *new] {
+    for source in [&mut old, &mut new] {
         if let Ok(listing) = scene.next(source) {
             return Err(format!("listed {:?}", names(&listing.workloads)));
         }
     }
     scene.service.heal();
-    for source in [old, new] {
-        let listing = (0..10).find_map(|_| scene.next(source).ok());
-        let workloads = listing.ok_or("did not recover")?.workloads;
+    for mut source in [old, new] {
+        let workloads = wait_for("a listing again", || scene.next(&mut source).ok()).workloads;
         if names(&workloads) != ["a", "b"] {
             return Err(format!("then listed {:?}", names(&workloads)));
         }
