@@ -62,7 +62,7 @@ fn hand_over(
         (claims.iter().filter(|claim| **claim == probe).count() > 15).then_some(())
     });
     capture.wait_for_claim(floating, &Claim::Holds(from.mac("eth0")));
-    prober.wait_for_answers(100);
+    prober.wait_for_answers(500);
     assert!(waiting.is_running(), "{} did not wait", to.name());
     capture.catch_up(&scene.client);
     assert!(!capture.claims(floating).contains(&claimed), "{} did not wait", to.name());

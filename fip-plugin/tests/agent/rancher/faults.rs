@@ -50,7 +50,8 @@ fn meets(question: &str, fault: &Fault) -> Result<(), String> {
     }
     scene.service.heal();
     for mut source in [old, new] {
-        let workloads = wait_for("a listing again", || scene.next(&mut source).ok()).workloads;
+        let listing = (0..10).find_map(|_| scene.next(&mut source).ok());
+        let workloads = listing.ok_or("did not recover")?.workloads;
         if names(&workloads) != ["a", "b"] {
             return Err(format!("then listed {:?}", names(&workloads)));
         }

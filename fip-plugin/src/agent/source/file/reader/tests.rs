@@ -23,6 +23,18 @@ impl Place {
     fn reader(&self) -> Reader {
         Reader::new(self.map()).unwrap()
     }
+
+    /// Puts another map, which is being written, in its place.
+    fn make_anew(&self) -> File {
+        fs::remove_file(self.map()).unwrap();
+        begin(&self.map(), ONE)
+    }
+
+    /// Puts another map, which is whole, in its place.
+    fn rename_over(&self) {
+        drop(begin(&self.0.join("new"), ONE));
+        fs::rename(self.0.join("new"), self.map()).unwrap();
+    }
 }
 
 impl Drop for Place {
@@ -162,30 +174,15 @@ fn another_file_in_its_place_is_not_taken_for_it() {
     drop(begin(&place.map(), ONE));
     let mut reader = place.reader();
     assert!(look_while(&mut reader, (nothing, nothing), as_it_is).sure);
-    let mut writer = None;
-    let exchange = || {
-        fs::remove_file(place.map()).unwrap();
-        writer = Some(begin(&place.map(), ONE));
-    };
     // What was known of the first one says nothing about it.
-    let sight = look_while(&mut reader, (exchange, nothing), as_it_is);
+    let mut writer = None;
+    let sight = look_while(&mut reader, (|| writer = Some(place.make_anew()), nothing), as_it_is);
     assert!(!sight.sure && sight.outdated);
     // Even if it is replaced by a whole one before that is noted.
-    let again = || {
-        fs::remove_file(place.map()).unwrap();
-        writer = Some(begin(&place.map(), ONE));
-    };
-    let rename = || {
-        drop(begin(&place.0.join("new"), ONE));
-        fs::rename(place.0.join("new"), place.map()).unwrap();
-    };
-    assert!(!look_while(&mut reader, (again, rename), as_it_is).sure);
+    let exchange = || writer = Some(place.make_anew());
+    assert!(!look_while(&mut reader, (exchange, || place.rename_over()), as_it_is).sure);
     // A rename alone leaves a whole one in either's place.
-    let another = || {
-        drop(begin(&place.0.join("new"), ONE));
-        fs::rename(place.0.join("new"), place.map()).unwrap();
-    };
-    assert!(look_while(&mut reader, (another, nothing), as_it_is).sure);
+    assert!(look_while(&mut reader, (|| place.rename_over(), nothing), as_it_is).sure);
 }
 
 #[test]
@@ -194,11 +191,9 @@ fn a_file_that_takes_the_place_of_a_renamed_one_before_it_is_found_is_not_taken_
     drop(begin(&place.map(), ONE));
     let mut reader = place.reader();
     assert!(look_while(&mut reader, (nothing, nothing), as_it_is).sure);
-    drop(begin(&place.0.join("new"), ONE));
-    fs::rename(place.0.join("new"), place.map()).unwrap();
+    place.rename_over();
     reader.watch.catch_up().unwrap();
-    fs::remove_file(place.map()).unwrap();
-    let _writer = begin(&place.map(), ONE);
+    let _writer = place.make_anew();
     // Found as what was renamed; that it is another one is told only then.
     reader.watch.follow(&reader.path).unwrap();
     reader.watch.catch_up().unwrap();
