@@ -20,6 +20,8 @@ mod agent_moves;
 mod agent_network;
 #[path = "engine/command.rs"]
 mod command;
+#[path = "engine/dying.rs"]
+mod dying;
 #[path = "engine/labels.rs"]
 mod labels;
 #[path = "engine/managed.rs"]

@@ -8,7 +8,7 @@ use crate::scene::v4;
 fn the_host_is_as_it_was_before_the_agent_was_ever_started() {
     for attach in Attach::BOTH {
         // Docker's first container turns on what stays on.
-        let scene = AgentScene::prepared(attach, &Options::default(), "", |engine| {
+        let scene = AgentScene::prepared(attach, &Options::default(), "", |engine, _| {
             engine.web("first", "", "first");
             engine.docker_ok("rm --force first");
         });
@@ -52,7 +52,7 @@ fn the_host_is_as_it_was_before_the_agent_was_ever_started() {
 #[test]
 fn a_drain_after_a_kill_is_as_good() {
     for attach in Attach::BOTH {
-        let scene = AgentScene::prepared(attach, &Options::default(), "", |engine| {
+        let scene = AgentScene::prepared(attach, &Options::default(), "", |engine, _| {
             engine.web("first", "", "first");
             engine.docker_ok("rm --force first");
         });

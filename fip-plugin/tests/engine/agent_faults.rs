@@ -2,7 +2,8 @@
 
 use crate::agent_proxy::{Events, Proxy, THROUGH_PROXY};
 use crate::agent_scene::{AgentScene, Attach};
-use crate::docker::{Agent, Engine, Options, eventually, fetch, wait_for_page};
+use crate::docker::{Agent, Engine, Options, Plugin, eventually, fetch, wait_for_page};
+use crate::dying::dies_of;
 use crate::scene::{LABEL, v4, visit};
 
 const LIVE: Options = Options { live_restore: true, bip: "172.17.0.1/16", more: "" };
@@ -107,26 +108,51 @@ fn without_the_plugin_containers_wait_and_others_keep_what_they_have() {
     scene.has(&[]);
 }
 
+/// Docker has never met the plugin that is started now.
+fn before_the_plugin(meanwhile: impl FnOnce(&Plugin)) -> AgentScene {
+    AgentScene::prepared(Attach::Network, &Options::default(), "", |_, plugin| {
+        let plugin = plugin.unwrap();
+        plugin.stop();
+        meanwhile(plugin);
+    })
+}
+
 #[test]
 fn a_plugin_that_comes_later_is_waited_for() {
-    let scene = AgentScene::new(Attach::Network);
+    let scene = before_the_plugin(|_| ());
     let AgentScene { agent, engine, plugin, .. } = &scene;
-    let plugin = plugin.as_ref().unwrap();
-    plugin.stop();
     scene.web("c1", v4(200));
-    let told = agent.wait_for_why("c1", "fip");
+    let told = agent.wait_for_why("c1", "does the network driver fip run");
     assert_eq!(told.state, "waiting");
-    plugin.up();
+    plugin.as_ref().unwrap().up();
     scene.has(&[(v4(200), "c1")]);
     engine.docker_ok("rm --force c1");
     scene.has(&[]);
+}
+
+/// Docker asks a driver for its capabilities once. If it gets no answer for a quarter of a minute,
+/// it has no such driver until its own end.
+#[test]
+fn of_a_plugin_that_died_when_docker_met_it_the_way_out_is_told() {
+    let mut dying = None;
+    let scene = before_the_plugin(|plugin| dying = Some(dies_of("GetCapabilities", plugin)));
+    let AgentScene { agent, engine, plugin, .. } = &scene;
+    scene.web("c1", v4(200));
+    let told = agent.wait_for_why("c1", "restart dockerd");
+    assert_eq!(told.state, "waiting");
+    dying.unwrap().join().unwrap();
+    plugin.as_ref().unwrap().up();
+    engine.stop();
+    engine.up();
+    engine.docker_ok("start c1");
+    scene.has(&[(v4(200), "c1")]);
 }
 
 /// An agent that asks Docker through a proxy, with these further arguments, and listens.
 fn behind_a_proxy(attach: Attach, args: &str) -> (AgentScene, Proxy) {
     let mut proxy = None;
     let args = format!("{THROUGH_PROXY} {args}");
-    let scene = AgentScene::prepared(attach, &Options::default(), &args, |engine| {
+    let scene = AgentScene::prepared(attach, &Options::default(), &args, |engine, _| {
         proxy = Some(Proxy::start(engine));
     });
     let proxy = proxy.unwrap();

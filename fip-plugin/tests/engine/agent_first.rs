@@ -45,7 +45,7 @@ fn directly_the_container_stays_on_the_networks_that_it_has() {
 #[test]
 fn containers_that_were_there_before_the_agent_have_their_addresses() {
     for attach in Attach::BOTH {
-        let scene = AgentScene::prepared(attach, &Options::default(), "", |engine| {
+        let scene = AgentScene::prepared(attach, &Options::default(), "", |engine, _| {
             for number in [200, 201] {
                 let label = format!("--label {LABEL}={}", v4(number));
                 engine.web(&format!("c{number}"), &label, &format!("c{number}"));

@@ -72,7 +72,7 @@ fn wait_for_the_next_second() {
 
 #[test]
 fn who_is_connected_by_the_user_is_left_alone() {
-    let scene = AgentScene::prepared(Attach::Network, &Options::default(), "", |engine| {
+    let scene = AgentScene::prepared(Attach::Network, &Options::default(), "", |engine, _| {
         engine.docker_ok("network create --driver fip fip");
     });
     let AgentScene { agent, engine, client, .. } = &scene;

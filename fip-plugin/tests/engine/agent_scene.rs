@@ -59,7 +59,7 @@ impl AgentScene {
 
     /// With further arguments of the agent, split at spaces.
     pub(crate) fn with(attach: Attach, options: &Options, args: &str) -> Self {
-        Self::prepared(attach, options, args, |_| ())
+        Self::prepared(attach, options, args, |_, _| ())
     }
 
     /// With something done before the agent is started for the first time.
@@ -67,13 +67,13 @@ impl AgentScene {
         attach: Attach,
         options: &Options,
         args: &str,
-        prepare: impl FnOnce(&Engine) -> T,
+        prepare: impl FnOnce(&Engine, Option<&Plugin>) -> T,
     ) -> Self {
         let lan = Lan::new();
         let (host, client) = (lan.host_a(), lan.client());
         let engine = Engine::start(&host, options);
         let plugin = (attach == Attach::Network).then(|| Plugin::start(&engine, ""));
-        prepare(&engine);
+        prepare(&engine, plugin.as_ref());
         let before = picture(&host, &engine);
         // What the agent does not notice shall be seen: it does not list again by itself.
         let resync = if args.contains("--resync") { "" } else { "--resync 24h" };

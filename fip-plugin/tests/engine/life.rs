@@ -17,13 +17,11 @@ pub(crate) mod state;
 #[path = "life/word.rs"]
 pub(crate) mod word;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixListener;
-
 use death::{Victim, Witness};
 use stage::Stage;
 
 use crate::docker::{IMAGE, Options, PATIENCE, wait_for_page};
+use crate::dying::dies_of;
 use crate::lab::{Family, Run, lan, ping};
 
 #[test]
@@ -160,11 +158,9 @@ fn what_dockerd_says_once_to_a_plugin_that_dies_is_found_out() {
         inspector.agrees();
 
         stage.plugin.kill();
-        std::fs::remove_file(stage.plugin.socket()).unwrap();
-        let dying = UnixListener::bind(stage.plugin.socket()).unwrap();
+        let dying = dies_of(lost, &stage.plugin);
         let running = engine.spawn(&command.split(' ').collect::<Vec<_>>());
-        hear_until(&dying, lost);
-        drop(dying);
+        dying.join().unwrap();
         stage.plugin.up();
         // Docker repeats it without its body, and does not care that this is refused.
         Run::new(command, running.finish(PATIENCE)).exits(0);
@@ -173,25 +169,5 @@ fn what_dockerd_says_once_to_a_plugin_that_dies_is_found_out() {
         engine.docker_ok("rm --force c1");
         engine.docker("network rm n0");
         inspector.is_blank();
-    }
-}
-
-/// Answers calls as a plugin does, up to this one: that is heard, and not answered.
-fn hear_until(listener: &UnixListener, last: &str) {
-    for stream in listener.incoming() {
-        let mut stream = BufReader::new(stream.unwrap());
-        let (mut head, mut body) = (String::new(), 0);
-        while !head.ends_with("\r\n\r\n") {
-            assert!(stream.read_line(&mut head).unwrap() > 0, "half a head: {head}");
-        }
-        for line in head.lines().filter_map(|line| line.strip_prefix("Content-Length: ")) {
-            body = line.parse().unwrap();
-        }
-        stream.read_exact(&mut vec![0; body]).unwrap();
-        if head.contains(last) {
-            return;
-        }
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
-        stream.get_mut().write_all(answer).unwrap();
     }
 }

@@ -126,9 +126,19 @@ fn is_past(error: &DockerError) -> bool {
     no_network || TEXTS.iter().any(|text| message.contains(text))
 }
 
+/// What Docker says of a driver that has answered `Plugin.Activate` and then, for 15 s, not
+/// `GetCapabilities`. It asks for these once in its life.
+const FORGOTTEN: &str = "could not resolve driver";
+
 /// Why, for people: the driver's own text if it was the driver that refused.
 pub(super) fn reason(error: &DockerError) -> String {
     match error {
+        DockerError::Refused { message, .. } if message.contains(FORGOTTEN) => {
+            format!(
+                "{message}: it ended before Docker had met it, and Docker does not ask it again; \
+                 restart dockerd"
+            )
+        }
         DockerError::Refused { message, .. } => {
             message.strip_prefix("remote: ").unwrap_or(message).to_owned()
         }
