@@ -114,6 +114,10 @@ impl TcpFlow {
     }
 }
 
+/// Who asks over TCP again and again rests for so long in between. Each connection keeps its port for
+/// a minute after its end, and once half of the ports are taken the kernel has to search for more.
+pub(crate) const TCP_PACE: Duration = Duration::from_millis(5);
+
 /// Asks again and again in the background: over UDP, one flow, a question each millisecond unless
 /// the server is behind, and over TCP, one connection after the other.
 pub(crate) struct Prober {
@@ -152,6 +156,7 @@ impl Prober {
                 if let Ok(reply) = tcp_whoami(&ns, to) {
                     note(seen, number, reply);
                 }
+                std::thread::sleep(TCP_PACE);
             }),
             stop,
             asked,

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub(crate) use capture::{Capture, Claim, holders};
 pub(crate) use docker::{install_docker_20, install_docker_28, install_docker_nftables};
 pub(crate) use fip::{Fip, Run};
-pub(crate) use flow::{Prober, TcpFlow, UdpFlow};
+pub(crate) use flow::{Prober, TCP_PACE, TcpFlow, UdpFlow};
 pub(crate) use ns::Ns;
 pub(crate) use process::{Finished, Running};
 pub(crate) use topology::{Family, Host, Lan, Workload, add_route_to, container, lan};

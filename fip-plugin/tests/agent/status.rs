@@ -1,7 +1,7 @@
 //! Asking the agent for its state, over real sockets.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -15,6 +15,7 @@ use fip_plugin::agent::source::SourceError;
 use fip_plugin::agent::status::{self, Place, Report};
 use fip_plugin::http::Stop;
 use fip_plugin::options::parse_floating;
+use socket2::SockRef;
 
 use crate::web::{Answer, Directory, PATIENCE, Stream, ask, receive, unix, wait_for};
 
@@ -282,7 +283,10 @@ fn where_no_agent_runs_the_way_to_start_it_is_told() {
     let (error, hint) = complaint(&place);
     assert!(error.starts_with(&format!("no agent answers at {}: No such file", path.display())));
     assert!(hint.starts_with("start it: systemctl start fip-agent"), "{hint}");
-    drop(UnixListener::bind(&path).unwrap());
+    // Children of other tests may have it a little longer.
+    let listener = UnixListener::bind(&path).unwrap();
+    SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
+    drop(listener);
     let (error, hint) = complaint(&place);
     assert!(error.contains("Connection refused"), "{error}");
     assert!(hint.starts_with("start it: systemctl start fip-agent"), "{hint}");

@@ -40,13 +40,20 @@ fn a_plan_is_printed_and_nothing_is_done() {
 fn a_plan_of_a_bare_host_has_the_network() {
     let scene = AgentScene::new(Attach::Network);
     let AgentScene { agent, engine, host, .. } = &scene;
+    // Docker would go on making it after the agent's end.
+    eventually("the network fip is there", || {
+        let networks = engine.docker_ok("network ls --format {{.Name}}");
+        networks.lines().any(|name| name == "fip").then_some(()).ok_or(networks)
+    });
     agent.stop();
-    Agent::run(engine, "drain").exits(0);
+    let drained = Agent::run(engine, "drain").exits(0).stdout.clone();
+    assert!(drained.starts_with("- network fip"), "{drained}");
     scene.web("c1", v4(200));
     let before = picture(host, engine);
     let lines = Agent::run(engine, "--dry-run").exits(0).stdout.clone();
-    assert!(lines.lines().any(|line| line.starts_with('+') && line.contains("network")), "{lines}");
-    assert!(lines.lines().any(|line| line.starts_with('+') && line.contains("c1")), "{lines}");
+    for planned in ["+ network fip (driver fip)", "+ c1: 192.168.99.200 (network fip)"] {
+        assert!(lines.lines().any(|line| line == planned), "no {planned} in:\n{lines}");
+    }
     assert_eq!(picture(host, engine), before);
 }
 

@@ -248,6 +248,7 @@ fn a_container_that_is_stopped_and_started_has_its_address_again() {
         *states == [State::Stopped, State::Bound]
     });
     site.reaches(200, "c2");
+    wait_for("c1 to ask for nothing", || site.endpoint("c1").is_null().then_some(()));
     site.engine.docker_ok("start c1");
     // Nobody wishes for it any more while it is stopped.
     site.engine.docker_ok("stop c2");

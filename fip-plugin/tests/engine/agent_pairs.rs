@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::agent_scene::{AgentScene, Attach};
-use crate::docker::{Agent, Options, Plugin, wait_for_page};
+use crate::agent_scene::{AgentScene, Attach, networks};
+use crate::docker::{Agent, Options, Plugin, eventually, wait_for_page};
 use crate::lab::wait_for;
 use crate::scene::{LABEL, v4};
 
@@ -26,6 +26,11 @@ fn of_two_with_one_address_the_older_has_it_and_the_younger_gets_it_when_that_st
         engine.docker_ok("stop older");
         scene.has(&[(v4(200), "younger")]);
         agent.wait_for_state("younger", "bound");
+        // A connection that is left would have the driver refuse its start.
+        eventually("older asks for nothing", || {
+            let networks = networks(engine, "older");
+            (networks == ["bridge"]).then_some(()).ok_or(networks.join(" "))
+        });
         // Who has it keeps it.
         engine.docker_ok("start older");
         agent.wait_for_state("older", "refused");

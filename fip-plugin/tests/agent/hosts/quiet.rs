@@ -1,5 +1,7 @@
 //! What the agent does while nothing happens.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,15 +14,23 @@ const FAMILY: Family = Family::V4;
 /// How long nothing may happen. Who looks every two seconds, as agents of old did, is seen.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// How often any thread of the process went to sleep so far.
-fn sleeps(pid: u32) -> u64 {
+/// How often each thread of the process went to sleep so far.
+fn sleeps(pid: u32) -> BTreeMap<OsString, u64> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let count = |task: fs::DirEntry| {
         let status = fs::read_to_string(task.path().join("status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-        line.trim().parse::<u64>().ok()
+        Some((task.file_name(), line.trim().parse().ok()?))
     };
-    tasks.filter_map(|task| count(task.ok()?)).sum()
+    tasks.filter_map(|task| count(task.ok()?)).collect()
+}
+
+/// How often its threads went to sleep meanwhile. Threads that have ended since are not known.
+fn sleeps_while(pid: u32, work: impl FnOnce()) -> u64 {
+    let before = sleeps(pid);
+    work();
+    let since = |(task, count)| count - before.get(&task).copied().unwrap_or_default();
+    sleeps(pid).into_iter().map(since).sum()
 }
 
 /// Waits for a time in which no thread woke up.
@@ -29,9 +39,7 @@ fn assert_comes_to_rest(agent: &Agent) {
     let begun = Instant::now();
     let mut seen = Vec::new();
     loop {
-        let before = sleeps(agent.pid());
-        thread::sleep(QUIET);
-        let woken = sleeps(agent.pid()) - before;
+        let woken = sleeps_while(agent.pid(), || thread::sleep(QUIET));
         if woken == 0 {
             return;
         }
@@ -82,9 +90,9 @@ fn a_service_that_never_rests_burns_nothing() {
     service.never_rest();
     let reconciles = agent.report().counters.reconciles;
     let begun = Instant::now();
-    let (asked, woken) = (service.asked().len(), sleeps(agent.pid()));
-    thread::sleep(QUIET);
-    let (asked, woken) = (service.asked().len() - asked, sleeps(agent.pid()) - woken);
+    let asked = service.asked().len();
+    let woken = sleeps_while(agent.pid(), || thread::sleep(QUIET));
+    let asked = service.asked().len() - asked;
     let time = begun.elapsed();
     println!("{asked} questions, {woken} times asleep in {time:?}");
     // Four at once, then one a second, and one that was on its way.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crate::lab::{Ns, UdpFlow, tcp_whoami, wait_for};
+use crate::lab::{Ns, TCP_PACE, UdpFlow, tcp_whoami, wait_for};
 
-/// Asks without a pause: over UDP, one flow, and over TCP, one connection after the other.
+/// Asks again and again: over UDP, one flow, and over TCP, one connection after the other.
 pub(super) struct Steady {
     stop: Arc<AtomicBool>,
     /// How many were answered, of each.
@@ -23,7 +23,11 @@ impl Steady {
         let mut flow = UdpFlow::open(client, (to, 80));
         let udp = move || flow.ask().map(drop).ok_or_else(|| "no answer over UDP".to_owned());
         let client = client.clone();
-        let tcp = move || tcp_whoami(&client, (to, 80)).map(drop);
+        let tcp = move || {
+            let answer = tcp_whoami(&client, (to, 80)).map(drop);
+            thread::sleep(TCP_PACE);
+            answer
+        };
         let threads = vec![ask(&stop, &answered[0], udp), ask(&stop, &answered[1], tcp)];
         let steady = Self { stop, answered, threads };
         steady.go_on();

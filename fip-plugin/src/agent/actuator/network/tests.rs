@@ -265,7 +265,7 @@ fn what_changes_nothing_is_not_done_again_and_again() {
     stage.docker.run("c");
     stage.docker.change(|world| world.idle = true);
     stage.pursue_until(&[wish("c", A)], &[State::Pending]);
-    stage.docker.wait_until("it was tried", |world| world.calls.len() == 2);
+    stage.docker.wait_until("it was tried", |world| world.calls.len() >= 2);
     for _ in 0..100 {
         stage.pursue(&[wish("c", A)]);
     }

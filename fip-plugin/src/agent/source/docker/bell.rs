@@ -14,6 +14,8 @@ pub(in crate::agent::source) struct News {
     pub(in crate::agent::source) noticed: Option<Instant>,
     /// How often each container was started.
     pub(in crate::agent::source) starts: BTreeMap<String, u64>,
+    /// The containers that have ended before any start of them was told.
+    pub(in crate::agent::source) ended: BTreeSet<String>,
     /// The containers that are no more.
     pub(in crate::agent::source) removed: BTreeSet<String>,
     /// Whether anything else may have happened.
@@ -24,6 +26,8 @@ impl News {
     /// Takes over later news.
     pub(in crate::agent::source) fn add(&mut self, later: Self) {
         self.noticed = self.noticed.or(later.noticed);
+        let first = later.ended.into_iter().filter(|id| !self.starts.contains_key(id));
+        self.ended.extend(first);
         for (id, starts) in later.starts {
             *self.starts.entry(id).or_default() += starts;
         }
@@ -47,6 +51,9 @@ impl Bell {
         match change {
             None => news.gap = true,
             Some(Change::Started(id)) => *news.starts.entry(id.clone()).or_default() += 1,
+            Some(Change::Died(id)) if !news.starts.contains_key(id) => {
+                news.ended.insert(id.clone());
+            }
             Some(Change::Removed(id)) => _ = news.removed.insert(id.clone()),
             Some(_) => {}
         }
@@ -67,5 +74,26 @@ impl Bell {
 
     fn lock(&self) -> MutexGuard<'_, News> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_of_what_was_not_started_before() {
+        let (started, died) = (Change::Started("c".to_owned()), Change::Died("c".to_owned()));
+        for (changes, ended) in [([&died, &started], true), ([&started, &died], false)] {
+            let bell = Bell::default();
+            let mut news = News::default();
+            for change in changes {
+                bell.ring(Some(change));
+                news.add(bell.take());
+            }
+            assert_eq!(news.ended.contains("c"), ended, "one after the other");
+            changes.iter().for_each(|change| bell.ring(Some(change)));
+            assert_eq!(bell.take().ended.contains("c"), ended, "both at once");
+        }
     }
 }

@@ -13,6 +13,8 @@ pub(in crate::agent::source) struct Runs(BTreeMap<String, Run>);
 struct Run {
     count: u64,
     running: bool,
+    /// It was listed as running, and no start was told since: Docker's lists are ahead of that.
+    ahead: bool,
     endpoints: BTreeSet<String>,
 }
 
@@ -22,16 +24,21 @@ impl Runs {
     pub(in crate::agent::source) fn seen(&mut self, container: &Container, news: &News) -> u64 {
         let endpoints = container.networks.values().map(|its| &its.endpoint_id);
         let endpoints: BTreeSet<_> = endpoints.filter(|id| !id.is_empty()).cloned().collect();
+        let told = news.starts.get(&container.id).copied().unwrap_or_default();
         let Some(before) = self.0.get_mut(&container.id) else {
-            let run = Run { count: 0, running: container.running, endpoints };
+            let ahead = container.running && told == 0;
+            let run = Run { count: 0, running: container.running, ahead, endpoints };
             self.0.insert(container.id.clone(), run);
             return 0;
         };
         let others = !endpoints.is_empty() && endpoints.is_disjoint(&before.endpoints);
         let began = container.running && (!before.running || news.gap && others);
-        let told = news.starts.get(&container.id).copied().unwrap_or_default();
-        let count = before.count + told.max(u64::from(began));
-        *before = Run { count, running: container.running, endpoints };
+        // What is told first is then what was concluded before, unless it will never be told.
+        let ahead = before.ahead && !news.gap && !news.ended.contains(&container.id);
+        let new = told.saturating_sub(u64::from(ahead));
+        let count = before.count + new.max(u64::from(began));
+        let ahead = told == 0 && (ahead || began);
+        *before = Run { count, running: container.running, ahead, endpoints };
         count
     }
 
@@ -60,6 +67,10 @@ mod tests {
         News { starts: [("c".to_owned(), starts)].into(), ..News::default() }
     }
 
+    fn restarted(starts: u64) -> News {
+        News { ended: ["c".to_owned()].into(), ..told(starts) }
+    }
+
     fn gap() -> News {
         News { gap: true, ..News::default() }
     }
@@ -74,11 +85,34 @@ mod tests {
         assert_eq!(runs.seen(&container(true, &["b", "c"]), &gap()), 1, "connected unseen");
         assert_eq!(runs.seen(&container(true, &["c", "d"]), &gap()), 1, "moved unseen");
         assert_eq!(runs.seen(&container(true, &["e", "f"]), &gap()), 2, "restarted unseen");
-        assert_eq!(runs.seen(&container(true, &["g"]), &told(3)), 5, "restarted three times");
+        assert_eq!(runs.seen(&container(true, &["g"]), &restarted(3)), 5, "restarted three times");
         assert_eq!(runs.seen(&container(false, &[]), &none), 5);
         assert_eq!(runs.seen(&container(true, &[]), &gap()), 6, "started unseen");
         assert_eq!(runs.seen(&container(true, &[]), &gap()), 6, "it has no network at all");
         assert_eq!(runs.seen(&container(false, &[]), &told(1)), 7, "it ended at once");
+    }
+
+    #[test]
+    fn a_start_that_is_listed_before_it_is_told_counts_once() {
+        let none = News::default();
+        for (first, second) in [(false, true), (true, true)] {
+            let mut runs = Runs::default();
+            assert_eq!(runs.seen(&container(first, &["a"]), &none), 0);
+            let count = runs.seen(&container(second, &["a"]), &none);
+            assert_eq!(count, u64::from(!first));
+            assert_eq!(runs.seen(&container(true, &["a"]), &told(1)), count, "now it is told");
+            assert_eq!(runs.seen(&container(true, &["b"]), &told(1)), count + 1, "another one");
+        }
+        // Of what ran before anybody listened no start is told.
+        for news in [restarted(1), News { gap: true, ..told(1) }] {
+            let mut runs = Runs::default();
+            assert_eq!(runs.seen(&container(true, &["a"]), &gap()), 0);
+            assert_eq!(runs.seen(&container(true, &["b"]), &news), 1);
+        }
+        // Told at last, it ended, and was started again.
+        let mut runs = Runs::default();
+        assert_eq!(runs.seen(&container(true, &["a"]), &none), 0);
+        assert_eq!(runs.seen(&container(true, &["b"]), &told(2)), 1);
     }
 
     #[test]

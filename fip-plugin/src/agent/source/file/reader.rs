@@ -3,14 +3,14 @@
 //! The kernel tells three things: what has happened to the file since it is watched (inotify),
 //! whether anybody has it open for writing (a lease), and when it was written to last. A map is
 //! whole
-//! - when it was closed after it was written, or was put there by a rename;
+//! - when it was put there by a rename;
 //! - when nobody has it open for writing. That is asked after it was read, and before the events
 //!   are: whoever has written to it meanwhile is either still there or has left an event, and who
 //!   comes later has not changed what was read;
-//! - when it was made before it was watched, and somebody has it open who has not written to it for
-//!   long ([`HELD`]);
-//! - where there are no leases: when nobody was seen to write to it, and nothing has happened to it
-//!   for a moment ([`STILL`]).
+//! - when it was made before it was watched, or was closed since by one who could write to it, and
+//!   somebody has it open, but it was not written to for long ([`HELD`]);
+//! - where there are no leases: when it was closed after it was written; or nobody was seen to write
+//!   to it, and nothing has happened to it for a moment ([`STILL`]).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -27,8 +27,8 @@ use crate::http::wait::{readable, wait};
 /// the kernel does not tell whether anybody still has it open.
 const STILL: Duration = Duration::from_millis(100);
 
-/// What somebody has open who was not seen to write to it is whole when nothing was written to it
-/// for so long. Few who write a map pause longer before its end; and some have their files open for
+/// What somebody has open of whom it is not known whether he writes to it is whole when nothing was
+/// written to it for so long. Few who write a map pause longer before its end; and some have their files open for
 /// as long as they run, so that to wait for the end would be to wait for ever.
 const HELD: Duration = Duration::from_secs(10);
 
@@ -128,11 +128,12 @@ impl Reader {
         let whole = match self.watch.writing() {
             Writing::Underway => false,
             Writing::Done => found.is_ok(),
-            Writing::Unknown | Writing::Resting if held && !is_old(content.written, HELD) => {
+            _ if held && !is_old(content.written, HELD) => {
                 let age = content.written.elapsed().unwrap_or(HELD);
                 self.due = Some(Instant::now() + HELD.saturating_sub(age));
                 false
             }
+            Writing::Closed => found.is_ok(),
             Writing::Unknown => found.is_ok() && is_old(content.written, STILL),
             Writing::Resting => true,
         };

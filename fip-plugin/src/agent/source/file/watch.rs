@@ -38,8 +38,10 @@ pub(super) enum Writing {
     Unknown,
     /// It was changed, and whoever did it has not closed it yet.
     Underway,
-    /// It was closed after it was written, put there as a whole, or nobody had it open. If it is
-    /// truncated now, that may show before it is told.
+    /// It was closed by somebody who could write to it. Another one may have it open still.
+    Closed,
+    /// It was put there as a whole, or nobody had it open. If it is truncated now, that may show
+    /// before it is told.
     Done,
     /// Nobody is: nothing has happened for long enough.
     Resting,
@@ -106,7 +108,8 @@ impl Watch {
         let file = found.as_ref().ok().map(|(watch, _)| *watch);
         self.unwatch(&names, file);
         // What was taken for the end of one that came by a rename may be that of another one.
-        let doubtful = self.writing == Writing::Done && self.is_exchanged();
+        let ended = matches!(self.writing, Writing::Closed | Writing::Done);
+        let doubtful = ended && self.is_exchanged();
         if file != self.file || self.writing == Writing::Unknown || doubtful {
             self.writing = if self.renamed { Writing::Done } else { Writing::Unknown };
         }
@@ -143,7 +146,7 @@ impl Watch {
     /// Takes note of that nobody has the file open for writing, nor had when all that was told so far
     /// had been done to it.
     pub(super) fn closed(&mut self) {
-        if matches!(self.writing, Writing::Unknown | Writing::Underway) {
+        if self.writing != Writing::Resting {
             self.writing = Writing::Done;
         }
     }
@@ -211,7 +214,7 @@ impl Watch {
             self.writes += 1;
         }
         if mask.contains(AddWatchFlags::IN_CLOSE_WRITE) {
-            self.writing = Writing::Done;
+            self.writing = Writing::Closed;
         }
         // The file is no more, or its file system is not.
         if mask.contains(AddWatchFlags::IN_IGNORED) {

@@ -164,7 +164,24 @@ fn who_opened_it_before_it_was_watched_and_closes_it_meanwhile_is_seen() {
     let end = move || writer.write_all(ONE.as_bytes()).unwrap();
     let sight = look_while(&mut reader, (nothing, end), as_it_is);
     assert!(!sight.sure && sight.outdated);
-    assert_eq!(reader.watch.writing(), Writing::Done);
+    assert_eq!(reader.watch.writing(), Writing::Closed);
+    assert!(look_while(&mut reader, (nothing, nothing), as_it_is).sure);
+}
+
+#[test]
+fn half_a_map_is_not_whole_because_somebody_else_has_closed_it() {
+    let place = Place::new("other");
+    drop(begin(&place.map(), ONE));
+    let mut reader = place.reader();
+    assert!(look_while(&mut reader, (nothing, nothing), as_it_is).sure);
+    let other = File::options().write(true).open(place.map()).unwrap();
+    let mut writer = File::create(place.map()).unwrap();
+    writer.write_all(ONE.as_bytes()).unwrap();
+    assert!(!look_while(&mut reader, (nothing, nothing), as_it_is).sure);
+    drop(other);
+    assert!(!look_while(&mut reader, (nothing, nothing), as_it_is).sure);
+    assert!(reader.due().is_some(), "if it is never closed, it counts when it was left alone");
+    drop(writer);
     assert!(look_while(&mut reader, (nothing, nothing), as_it_is).sure);
 }
 
