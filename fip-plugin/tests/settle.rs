@@ -263,8 +263,10 @@ fn who_asked_for_the_address_too_early_is_told() {
     scene.settler.start(scene.job());
     scene.perform(CONNECT);
     scene.is_settled();
-    let known = scene.host.ip("neigh show 172.18.0.2");
-    assert!(known.contains(&format!("lladdr {MAC} STALE")), "{known}");
+    wait_for("the host to know it", || {
+        let known = scene.host.ip("neigh show 172.18.0.2");
+        known.contains(&format!("lladdr {MAC} STALE")).then_some(())
+    });
 }
 
 #[test]

@@ -36,9 +36,11 @@ impl Plugin {
         let command = command.map(str::to_owned).collect();
         let daemon = Daemon::new(machine.clone(), "fip-plugin", command);
         let plugin = Self { machine, daemon };
+        // Another one may have been here.
+        let since = plugin.log().len();
         plugin.up();
         if engine.is_running() && !args.contains("--docker") {
-            plugin.wait_for_line(0, &["dockerd answers"]);
+            plugin.wait_for_line(since, &["dockerd answers"]);
         }
         plugin
     }

@@ -37,10 +37,13 @@ impl Scene {
         http(200, &format!(r#"{{"Id":"{}","Containers":{{}}}}"#, self.id))
     }
 
-    /// The plugin starts, asks, and has done what it does about the answers.
-    fn ask(&self, questions: usize) {
+    /// The plugin starts, is told this when it asks, that often, and has done what it does about it.
+    fn tell(&self, questions: usize, lie: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) {
+        // The one before asks until its end.
+        self.plugin.stop();
         let since = self.plugin.log().len();
-        self.plugin.restart();
+        self.liar.say(lie);
+        self.plugin.up();
         self.liar.wait_for_questions(questions);
         self.liar.hang_up();
         self.plugin.wait_for_line(since, &["dockerd is gone"]);
@@ -74,8 +77,7 @@ fn nonsense_removes_nothing() {
     ];
     for (what, lie) in lies {
         eprintln!("{what}");
-        scene.liar.say(move |_| Some(lie.clone()));
-        scene.ask(1);
+        scene.tell(1, move |_| Some(lie.clone()));
         scene.assert_untouched();
     }
 }
@@ -85,11 +87,10 @@ fn what_is_missing_once_is_not_removed() {
     let scene = Scene::new();
     let said = AtomicUsize::new(0);
     let empty = scene.empty();
-    scene.liar.say(move |_| {
+    scene.tell(2, move |_| {
         let first = said.fetch_add(1, Ordering::Relaxed) == 0;
         first.then(|| empty.clone())
     });
-    scene.ask(2);
     scene.assert_untouched();
 }
 
@@ -98,11 +99,10 @@ fn what_is_missing_and_then_not_known_is_not_removed() {
     let scene = Scene::new();
     let said = AtomicUsize::new(0);
     let empty = scene.empty();
-    scene.liar.say(move |_| {
+    scene.tell(2, move |_| {
         let first = said.fetch_add(1, Ordering::Relaxed) == 0;
         Some(if first { empty.clone() } else { http(503, r#"{"message":"later"}"#) })
     });
-    scene.ask(2);
     scene.assert_untouched();
 }
 
@@ -110,9 +110,8 @@ fn what_is_missing_and_then_not_known_is_not_removed() {
 fn a_network_with_running_containers_is_not_believed_to_be_gone() {
     let scene = Scene::new();
     let gone = http(404, &format!(r#"{{"message":"network {} not found"}}"#, scene.id));
-    scene.liar.say(move |_| Some(gone.clone()));
     let since = scene.plugin.log().len();
-    scene.ask(1);
+    scene.tell(1, move |_| Some(gone.clone()));
     scene.plugin.wait_for_line(since, &["is --docker right?"]);
     scene.assert_untouched();
 }
@@ -120,12 +119,13 @@ fn a_network_with_running_containers_is_not_believed_to_be_gone() {
 #[test]
 fn a_dockerd_that_hangs_removes_nothing_and_holds_up_nobody() {
     let scene = Scene::new();
+    scene.plugin.stop();
     scene.liar.say(|_| {
         std::thread::sleep(std::time::Duration::from_secs(3600));
         None
     });
     let since = scene.plugin.log().len();
-    scene.plugin.restart();
+    scene.plugin.up();
     scene.plugin.wait_for_line(since, &["dockerd did not say what it has"]);
     scene.assert_untouched();
     scene.engine.docker_ok("stop c1");
@@ -137,14 +137,12 @@ fn a_dockerd_that_hangs_removes_nothing_and_holds_up_nobody() {
 fn what_is_missing_twice_is_removed() {
     let scene = Scene::new();
     let empty = scene.empty();
-    scene.liar.say(move |_| Some(empty.clone()));
-    scene.ask(2);
+    scene.tell(2, move |_| Some(empty.clone()));
     wait_until_right(&scene.host, &scene.plugin, &[], 0);
     assert_eq!(remembered(&scene.plugin, "networks"), 1);
 
     let gone = http(404, &format!(r#"{{"message":"network {} not found"}}"#, scene.id));
-    scene.liar.say(move |_| Some(gone.clone()));
-    scene.ask(2);
+    scene.tell(2, move |_| Some(gone.clone()));
     assert_eq!(remembered(&scene.plugin, "networks"), 0);
     assert!(!scene.host.ip("-br link show").contains("br-"));
 }
