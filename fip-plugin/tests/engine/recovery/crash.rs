@@ -118,6 +118,7 @@ impl Pings {
 
     /// Panics if one that was answered later had an unanswered one before it.
     fn assert_none_lost(self) {
+        self.wait_for_answers(100);
         let last = self.answered().into_iter().max().unwrap_or_default();
         // One that was held up comes after others.
         self.wait_for_answers(100);

@@ -28,8 +28,8 @@ use crate::http::wait::{readable, wait};
 const STILL: Duration = Duration::from_millis(100);
 
 /// What somebody has open of whom it is not known whether he writes to it is whole when nothing was
-/// written to it for so long. Few who write a map pause longer before its end; and some have their files open for
-/// as long as they run, so that to wait for the end would be to wait for ever.
+/// written to it for so long. Few who write a map pause longer before its end; and some have their
+/// files open for as long as they run, so that to wait for the end would be to wait for ever.
 const HELD: Duration = Duration::from_secs(10);
 
 /// What does not come to rest is told after this time.
